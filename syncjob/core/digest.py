@@ -1,0 +1,29 @@
+"""Content hashes: canonical JSON, empty values dropped, the version first.
+
+Dropping empty values means that a column which joins later does not touch old digests. A digest has two halves,
+`1-<data>-<body>`, so that a record observed without its body is compared by its data alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from syncjob.core.model import Json
+
+VERSION = "1"
+EMPTY: tuple[Json, ...] = (None, "", [], {})
+
+
+def digest(data: Mapping[str, Json] | None, body: Mapping[str, Json] | None, *, before: str = "") -> str:
+    """The digest of a record; a missing body keeps that half of the digest `before`."""
+    kept = before.rpartition("-")[2]
+    return f"{VERSION}-{fingerprint(data)}-{kept if body is None else fingerprint(body)}"
+
+
+def fingerprint(value: Mapping[str, Json] | None) -> str:
+    """A short hash of JSON values that does not depend on the order of keys nor on empty values."""
+    if value is None:
+        return ""
+    filled = {name: item for name, item in value.items() if item not in EMPTY}
+    text = json.dumps(filled, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.blake2b(text.encode("ascii"), digest_size=12).hexdigest()

@@ -1,0 +1,80 @@
+"""Every error that syncjob raises on purpose, classified by what the caller does next.
+
+    SyncjobError        something went wrong                                            exit 3
+      ConfigError       only the user can mend it                                       exit 2
+      Transient         try again later: network, 5xx, a locked database               exit 3
+        Forbidden       403: access is missing now, it may come back
+      Later             nothing is wrong: the budget, or the vendor, says "not before"  exit 0
+      Rejected          this record will never be accepted as it is: a dead letter      exit 3
+      Incomplete        a walk could not be finished; what was absorbed stays           exit 3
+      Held              more deletions than the limit: a person has to look             exit 4
+      AlreadyRunning    another process holds the lock                                  exit 75
+"""
+
+from datetime import datetime
+
+
+class SyncjobError(Exception):
+    """Something went wrong."""
+
+    exit = 3
+
+    def __init__(self, message: str = "", *, hint: str = "") -> None:
+        super().__init__(message or type(self).__doc__ or "")
+        self.hint = hint
+
+    @property
+    def message(self) -> str:
+        return str(self.args[0])
+
+
+class ConfigError(SyncjobError):
+    """Something in the set-up must be mended."""
+
+    exit = 2
+
+
+class Transient(SyncjobError):
+    """It did not work this time."""
+
+
+class Forbidden(Transient):
+    """Access was refused."""
+
+
+class Later(SyncjobError):
+    """Nothing may be asked before a certain time."""
+
+    exit = 0
+
+    def __init__(self, message: str = "", *, until: datetime, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.until = until
+
+
+class Rejected(SyncjobError):
+    """A record was refused for its own sake."""
+
+
+class Incomplete(SyncjobError):
+    """A walk could not be finished."""
+
+
+class Held(SyncjobError):
+    """Deletions are held until a person has looked."""
+
+    exit = 4
+
+
+class AlreadyRunning(SyncjobError):
+    """Another process holds the lock."""
+
+    exit = 75
+
+
+EXIT_ORDER = (75, 2, 4, 3, 0)
+
+
+def worst(exits: "list[int]") -> int:
+    """The exit code that speaks for several: the first of 75, 2, 4, 3, 0 that is among them."""
+    return next((code for code in EXIT_ORDER if code in exits), 0)

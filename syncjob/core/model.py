@@ -1,0 +1,208 @@
+"""The values that flow through syncjob, in the order of the flow.
+
+    Call -> Answer -> Page -> Plan -> Row -> FeedRow -> Receipt
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+Json: TypeAlias = Any
+WalkKind: TypeAlias = Literal["changes", "sweep", "full"]
+Verb: TypeAlias = Literal["created", "updated", "restored", "deleted", "unchanged", "rejected", "out_of_scope", "inaccessible"]
+
+TASKS, EMAILS, CONVERSATIONS = "teamwork.tasks", "missive.emails", "missive.conversations"
+NOTHING: Mapping[str, Json] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One GET, as a value.
+
+    `name` says which question it is and `about` what is needed to understand the answer; both are kept with
+    the answer in the spool. A status in `accept` is an answer too, any other than 200 an error.
+    """
+
+    name: str
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+    about: Mapping[str, Json] = field(default_factory=dict)
+    accept: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for a `Call`: raw, with the server's own time (`Date`), if it gave one."""
+
+    status: int
+    body: bytes
+    date: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The source's own word that a record is deleted: why, and since when if it says so."""
+
+    why: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One observed object in the contract's terms (DESIGN, section 8).
+
+    `data` maps the table's columns to JSON values: text, numbers, lists; times as `YYYY-MM-DDTHH:MM:SSZ`,
+    dates as `YYYY-MM-DD`. `body` holds the large columns, kept in a side table; None leaves what is stored.
+    `version` is what a cheap enumeration shows of the record: equal version, nothing to fetch. None for
+    `data` is a record out of scope: known, so that nobody asks for it again, but without content.
+    `proven` says that the source shows it as live in a way that a deleted record could not be shown.
+    """
+
+    stream: str
+    key: str
+    data: Mapping[str, Json] | None
+    version: str | None = None
+    updated_at: datetime | None = None
+    parent: str | None = None
+    body: Mapping[str, str | None] | None = None
+    gone: Gone | None = None
+    proven: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A record that could not be read. `key` is its id, or `digest:...` of the raw record where it has none."""
+
+    stream: str
+    key: str
+    error: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Something a source still has to ask: a thread's list, a body, a look-up. `about` as in `Call`."""
+
+    kind: str
+    stream: str
+    key: str
+    about: Mapping[str, Json] = field(default_factory=dict)
+    walk: int | None = None
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one answer says.
+
+    `records` were shown whole, `sighted` and `inaccessible` are (stream, key) that were met and found equal, or
+    refused. `wants` are new questions, `settled` those that this answer ends, as (kind, key). `position` is where
+    the walk continues; `complete` means that the source itself said that this was the end of its list. `unread`
+    says what the API cannot show at all.
+    """
+
+    records: tuple[Record, ...] = ()
+    sighted: tuple[tuple[str, str], ...] = ()
+    inaccessible: tuple[tuple[str, str], ...] = ()
+    rejected: tuple[Rejection, ...] = ()
+    wants: tuple[Want, ...] = ()
+    settled: tuple[tuple[str, str], ...] = ()
+    names: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    position: Mapping[str, Json] | None = None
+    complete: bool = False
+    unread: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """One enumeration of a stream, resumable at its `position`."""
+
+    id: int
+    stream: str
+    kind: WalkKind
+    since: datetime | None
+    until: datetime | None
+    position: Mapping[str, Json]
+    started_at: datetime
+    first_observation: int
+    listed: bool = False
+    reread: bool = False
+    requests: int = 0
+    fetched: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry of the mirror, without its body. `data` None: out of scope."""
+
+    stream: str
+    key: str
+    digest: str
+    data: Mapping[str, Json] | None
+    version: str | None = None
+    updated_at: datetime | None = None
+    parent: str | None = None
+    observed: int = 0
+    deleted_at: datetime | None = None
+    deleted_why: str | None = None
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one record does to the mirror. `fed`: destinations hear of it."""
+
+    verb: Verb
+    record: Record
+    digest: str
+    deleted_at: datetime | None = None
+    deleted_why: str | None = None
+    fed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a page does to the mirror, and the verdict on every key it met, as (stream, key) -> verb."""
+
+    changes: tuple[Change, ...]
+    verdicts: Mapping[tuple[str, str], Verb]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRow:
+    """A row on its way to a destination, its body included. `deleted_at` None: live."""
+
+    stream: str
+    key: str
+    seq: int
+    data: Mapping[str, Json]
+    deleted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a destination has read the feed, in which mirror, and in which of that mirror's epochs.
+
+    Every process that gives out seqs opens an epoch. A mirror restored from a backup does not know the epoch
+    that a destination names, or knows that it ended earlier: so the destination is adopted instead of trusted.
+    """
+
+    mirror: str
+    epoch: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of the feed in order of seq, each key at most once, and the position that holds once they are written."""
+
+    rows: tuple[FeedRow, ...]
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How many rows a destination really wrote; equal ones are not written."""
+
+    written: int

@@ -1,0 +1,94 @@
+"""What the core asks of its edges."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from syncjob.core.model import Answer, Batch, Call, Json, Page, Position, Receipt, Record, Row, Walk, Want
+
+
+class Clock(Protocol):
+    """Time and waiting, so that tests can own both."""
+
+    def now(self) -> datetime:
+        """The local time, aware, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back, for measuring."""
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep that long, or until somebody asks the program to stop: True then."""
+
+
+class Known(Protocol):
+    """What the mirror knows, read-only, for a source that decides what to ask next."""
+
+    def rows(self, stream: str, keys: Collection[str]) -> Mapping[str, Row]:
+        """The rows of these keys, as far as there are any."""
+
+    def children(self, stream: str, parent: str) -> Mapping[str, Row]:
+        """The live and deleted rows under one parent."""
+
+    def sighted(self, walk: int, stream: str, keys: Collection[str]) -> frozenset[str]:
+        """Which of these keys the walk has met already."""
+
+    def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
+        """The kept look-up table of a section (`users`, `tags`, ...): id -> what was seen of it last. No keys: all."""
+
+
+class Source(Protocol):
+    """A vendor, as decisions: which call comes next, and what an answer says. Nothing here does I/O."""
+
+    name: str
+    stream: str
+
+    def begin(self, walk: Walk) -> Mapping[str, Json]:
+        """The position a new walk starts from."""
+
+    def page_call(self, walk: Walk, known: Known) -> Call:
+        """The next page of a walk."""
+
+    def batch(self, wants: Sequence[Want], *, last: bool) -> Sequence[Want]:
+        """Those of a walk's wants that the next call should ask, in one call; empty: first go on with the list.
+
+        `last` says that the list is at its end, so that nothing more will join an unfilled batch.
+        """
+
+    def want_call(self, wants: Sequence[Want], known: Known) -> Call:
+        """The call that asks these wants, which `batch` chose."""
+
+    def read(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
+        """What an answer says. Raise Incomplete when it cannot be trusted."""
+
+    def inherit(self, parent: Record, child: Row) -> Record | None:
+        """A child's record after its parent changed; None: nothing of it depends on the parent."""
+
+    def identity_call(self) -> Call:
+        """The call that tells whose key this is."""
+
+    def identity(self, answer: Answer) -> tuple[str, Mapping[str, Mapping[str, Json]]]:
+        """Who the key acts for, as text that names site and user; and the names that this answer brought."""
+
+
+class Destination(Protocol):
+    """Where rows are written: one verb, upsert."""
+
+    name: str
+
+    def prepare(self) -> Position | None:
+        """Connect, create or check what is needed, and say how far this destination has read; None: never.
+
+        Raises ConfigError (a foreign table, no rights) or Transient (down, locked). May be called again.
+        """
+
+    def deliver(self, batch: Batch) -> Receipt:
+        """Write all rows and the position, or raise with nothing written; repeating is harmless.
+
+        Raises Rejected when a row of the batch is refused for its own sake, Transient otherwise.
+        """
+
+    def rows(self, stream: str, *, after: str = "") -> Iterator[Mapping[str, Json]]:
+        """What it holds, in key order, as JSON values like `Record.data` plus `deleted` and `deleted_at`."""
+
+    def close(self) -> None:
+        """Let go of connections; `prepare` opens them again."""

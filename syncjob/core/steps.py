@@ -1,0 +1,150 @@
+"""What a source does next: a pure function of the time and of where the source stands.
+
+A source's order: answers left in the spool, whose key it is, the changes walk when it is due, look-ups, the
+sweep, the full walk. So fresh data never waits for old data, and a long walk yields after every page.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from syncjob.core.model import Walk, WalkKind, Want
+
+
+@dataclass(frozen=True, slots=True)
+class Absorb:
+    """Take in the answer that was left in the spool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """Ask whose key this is, before any walk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Open a walk. `reread`: also what is known and looks equal is read again."""
+
+    kind: WalkKind
+    reread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Fetch the next page of a walk's list."""
+
+    walk: Walk
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the next wants in one call. `walk` None: look-ups that outlived their walk."""
+
+    walk: Walk | None
+    wants: Sequence[Want]
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Close a walk that has nothing left to ask."""
+
+    walk: Walk
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing to do before `until`; None: nothing at all is due."""
+
+    until: datetime | None = None
+
+
+Step: TypeAlias = Absorb | Identify | Begin | Turn | Ask | Finish | Rest
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a source stands: all that `next_step` needs to know.
+
+    `asks` holds, per open walk (None: no walk), the wants its next call would ask; `waiting` the earliest
+    time at which a walk's remaining wants may be asked, for walks that have some but none now.
+    """
+
+    leftovers: bool = False
+    identified: bool = True
+    not_before: datetime | None = None
+    checkpoint: datetime | None = None
+    changes_at: datetime | None = None
+    swept_at: datetime | None = None
+    scope_grew: bool = False
+    walks: Sequence[Walk] = ()
+    asks: Mapping[int | None, Sequence[Want]] = field(default_factory=dict)
+    waiting: Mapping[int | None, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """When walks are due, and which of them a person asked for in this run."""
+
+    poll: timedelta
+    sweep: timedelta | None = None
+    full_asked: bool = False
+    sweep_asked: bool = False
+
+
+def next_step(now: datetime, standing: Standing, rhythm: Rhythm) -> Step:
+    """The one thing that this source does now."""
+    if standing.leftovers:
+        return Absorb()
+    if standing.not_before and now < standing.not_before:
+        return Rest(standing.not_before)
+    if not standing.identified:
+        return Identify()
+    walks = {walk.kind: walk for walk in standing.walks}
+    if "changes" in walks and (step := _go_on(walks["changes"], standing)):
+        return step
+    due = _due(now, standing, rhythm)
+    if due == "changes":
+        return Begin("changes")
+    if asks := standing.asks.get(None):
+        return Ask(None, asks)
+    if due:
+        return Begin(due, reread=due == "full" and rhythm.full_asked)
+    for kind in ("sweep", "full"):
+        if kind in walks and (step := _go_on(walks[kind], standing)):
+            return step
+    return Rest(_next_time(standing, rhythm))
+
+
+def _due(now: datetime, standing: Standing, rhythm: Rhythm) -> WalkKind | None:
+    """The kind of walk that should be opened now, if any."""
+    open_kinds = {walk.kind for walk in standing.walks}
+    if standing.checkpoint is None:
+        return None if "full" in open_kinds else "full"
+    if "changes" not in open_kinds and (standing.changes_at is None or now >= standing.changes_at + rhythm.poll):
+        return "changes"
+    if open_kinds & {"sweep", "full"}:
+        return None
+    if rhythm.full_asked or standing.scope_grew:
+        return "full"
+    overdue = rhythm.sweep and standing.swept_at and now >= standing.swept_at + rhythm.sweep
+    return "sweep" if rhythm.sweep_asked or overdue else None
+
+
+def _go_on(walk: Walk, standing: Standing) -> Step | None:
+    """The next step of an open walk: its wants, then its list, then its end; None while its wants have to wait."""
+    if asks := standing.asks.get(walk.id):
+        return Ask(walk, asks)
+    if not walk.listed:
+        return Turn(walk)
+    return None if walk.id in standing.waiting else Finish(walk)
+
+
+def _next_time(standing: Standing, rhythm: Rhythm) -> datetime | None:
+    """When the next walk or look-up falls due."""
+    times = list(standing.waiting.values())
+    if standing.changes_at:
+        times.append(standing.changes_at + rhythm.poll)
+    if standing.swept_at and rhythm.sweep:
+        times.append(standing.swept_at + rhythm.sweep)
+    return min(times, default=None)

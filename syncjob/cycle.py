@@ -1,0 +1,221 @@
+"""The cycle: source -> spool -> diff -> mirror -> changes feed -> destination.
+
+Every source and destination is a part with a `step()`: one answer, or one delivery. What a source does next is
+`core.steps.next_step`; here it is only done. A part owns nothing that the store does not know, so it may be dropped
+between any two lines and built again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from syncjob.absorb import NO_DATE, absorb, finish
+from syncjob.core.errors import ConfigError, Rejected, SyncjobError, Transient
+from syncjob.core.model import Answer, Batch, Call, FeedRow, Position, Rejection, Walk, WalkKind
+from syncjob.core.ports import Clock, Destination, Source
+from syncjob.core.steps import Absorb, Ask, Begin, Finish, Identify, Rest, Rhythm, Standing, Turn, next_step
+from syncjob.spool import Spool
+from syncjob.store.store import KnownTo, Store
+
+TRUSTED_SKEW = timedelta(days=1)
+
+
+class SourcePart:
+    """A source at work. `step` does one thing and returns None, or says until when there is nothing to do."""
+
+    def __init__(
+        self, source: Source, ask: Callable[[Call, WalkKind], Answer], store: Store, spool: Spool, clock: Clock, rhythm: Rhythm,
+        *, access: str, overlap: timedelta, process_after: datetime | None = None, share: float = 0.25, allow_deletes: bool = False,
+        new_identity: bool = False,
+    ) -> None:  # fmt: skip
+        self.name, self.source = source.name, source
+        self.finished: list[int] = []
+        self._ask, self._store, self._spool, self._clock, self._rhythm = ask, store, spool, clock, rhythm
+        self._access, self._overlap, self._process_after = access, overlap, process_after
+        self._share, self._allow, self._new_identity = share, allow_deletes, new_identity
+        self._changes_at: datetime | None = None
+        with store.read() as tx:
+            newest = max([int(tx.mirror.meta("observed")), *(int(path.stem) for path in spool.leaves())])
+        self._observed = newest
+
+    def step(self) -> Rest | None:
+        """Do the next thing. Raises SyncjobError when it could not be done; nothing is lost then."""
+        now = self._clock.now()
+        step = next_step(now, self._standing(now), self._rhythm)
+        match step:
+            case Rest():
+                return step
+            case Absorb():
+                absorb(self._spool.read(next(self._spool.leaves())), self.source, self._store, self._spool, now)
+            case Identify():
+                self._identify()
+            case Begin(kind, reread):
+                self._begin(kind, now, reread=reread)
+            case Turn(walk):
+                with self._store.read() as tx:
+                    call = self.source.page_call(walk, KnownTo(tx, self.name))
+                self._fetch(call, walk)
+            case Ask(walk, wants):
+                with self._store.read() as tx:
+                    call = self.source.want_call(wants, KnownTo(tx, self.name))
+                self._fetch(call, walk)
+            case Finish(walk):
+                finish(walk, self.source, self._store, now, share=self._share, allow=self._allow, process_after=self._process_after)
+                self.finished.append(walk.id)
+                self._rhythm = _done(self._rhythm, walk.kind)
+        return None
+
+    def _standing(self, now: datetime) -> Standing:
+        stream = self.source.stream
+        with self._store.read() as tx:
+            walks = tx.walks.open(stream)
+            known, source = tx.walks.stream(stream), tx.walks.source(self.name)
+            asks, waiting = {}, {}
+            for walk in [*walks, None]:
+                wants = tx.walks.wanted(self.name, walk and walk.id, now)
+                asks[walk and walk.id] = self.source.batch(wants, last=walk is None or walk.listed)
+                if not wants and (later := tx.walks.waiting(self.name, walk and walk.id)):
+                    waiting[walk and walk.id] = later
+        return Standing(
+            leftovers=any(self._spool.leaves()),
+            identified=source["access"] == self._access,
+            checkpoint=known["checkpoint"],
+            changes_at=self._changes_at,
+            swept_at=known["swept_at"],
+            scope_grew=known["checkpoint"] is not None and _grew(known["process_after"], self._process_after),
+            walks=walks,
+            asks=asks,
+            waiting=waiting,
+        )
+
+    def _identify(self) -> None:
+        """Ask whose key this is. Another user's view is another world: comparing it with ours would delete half of it."""
+        identity, names = self.source.identity(self._ask(self.source.identity_call(), "changes"))
+        with self._store.begin() as tx:
+            known = tx.walks.source(self.name)["identity"]
+            if known and known != identity and not self._new_identity:
+                raise ConfigError(
+                    f"{self.name}: the key acts for {identity}, but the mirror was filled for {known}",
+                    hint="use another SYNCJOB_STATE_DIR for it, or run `python -m syncjob once --full-resync --new-identity`",
+                )
+            tx.walks.set_source(self.name, identity=identity, access=self._access)
+            tx.mirror.learn_names(self.name, names)
+
+    def _begin(self, kind: WalkKind, now: datetime, *, reread: bool) -> None:
+        """Open a walk. A changes walk starts an overlap before the checkpoint; the others have no `since`."""
+        stream = self.source.stream
+        with self._store.begin() as tx:
+            checkpoint = tx.walks.stream(stream)["checkpoint"]
+            since = checkpoint - self._overlap if kind == "changes" and checkpoint else None
+            new = Walk(0, stream, kind, since, None, {}, now, self._observed + 1, reread=reread)
+            walk = tx.walks.begin(new, live=tx.mirror.live(stream))
+            tx.walks.update(walk.id, position=dict(self.source.begin(walk)))
+        if kind == "changes" or checkpoint is None:
+            self._changes_at = now
+
+    def _fetch(self, call: Call, walk: Walk | None) -> None:
+        """One request: its answer is durable in the spool before anything is decided about it."""
+        answer = self._ask(call, walk.kind if walk else "sweep")
+        self._observed += 1
+        if walk and walk.until is None:
+            self._check_clock(answer)
+        leaf = self._spool.write(observed=self._observed, walk=walk and walk.id, call=call, answer=answer)
+        absorb(leaf, self.source, self._store, self._spool, self._clock.now())
+
+    def _check_clock(self, answer: Answer) -> None:
+        """The first answer's `Date` becomes the checkpoint, so it must be there and believable."""
+        now = self._clock.now()
+        if answer.date is None or abs(answer.date - now) > TRUSTED_SKEW:
+            said = f"{answer.date:%Y-%m-%d %H:%M} UTC" if answer.date else "nothing"
+            raise Transient(
+                f"{self.name}: the server says that it is {said}, this machine says {now:%Y-%m-%d %H:%M} UTC",
+                hint="set this machine's clock; if it is right, the server (or a proxy before it) is wrong: the next run tries again",
+            )
+
+
+class DestinationPart:
+    """A destination at work: it reads the feed above its own position, at its own pace."""
+
+    def __init__(self, destination: Destination, store: Store, clock: Clock) -> None:
+        self.name, self.destination = destination.name, destination
+        self.written = self.parked = 0
+        self._store, self._clock = store, clock
+        self._position: Position | None = None
+
+    def step(self) -> Rest | None:
+        """Deliver one batch. Raises SyncjobError when that failed: the position waits."""
+        if self._position is None:
+            self._position = self._adopt(self.destination.prepare())
+        with self._store.read() as tx:
+            batch = tx.feed.after(self._position.seq)
+        if not batch.rows and batch.position == self._position:
+            return Rest()
+        self._deliver(batch)
+        self._position = batch.position
+        self._note(error=None)
+        return None
+
+    def failed(self, error: SyncjobError) -> None:
+        """Note a failed step for `status`; the next one asks the destination again where it stands."""
+        with self._store.begin() as tx:
+            tx.feed.note(self.name, seq=self._position.seq if self._position else None, level_at=None, error=error.message)
+        self._position = None
+        self.destination.close()
+
+    def _adopt(self, position: Position | None) -> Position:
+        """Where to read on: after what it has, if that speaks of this mirror's past; else from the start."""
+        with self._store.read() as tx:
+            newest = tx.feed.newest()
+            return position if position and tx.feed.trusts(position) else replace(newest, epoch="", seq=0)
+
+    def _deliver(self, batch: Batch) -> None:
+        """Write a batch. Where rows are refused for their own sake, halve it until they stand alone, and park those.
+
+        Halves before a bad row are written with their own position: a crash in between repeats nothing.
+        """
+        refused: list[tuple[FeedRow, Rejected]] = []
+        accepted = self._halve(batch, refused)
+        if refused and not accepted and len(batch.rows) > 1:
+            raise Transient(f"{self.name} refused every row of a batch: {refused[0][1].message}", hint="see what the destination says; nothing is lost")
+        self.parked += self._park(refused, accepted)
+        if refused:
+            self.destination.deliver(Batch((), batch.position))
+
+    def _halve(self, batch: Batch, refused: list[tuple[FeedRow, Rejected]]) -> list[FeedRow]:
+        """Deliver what can be delivered; the rows that were accepted."""
+        try:
+            self.written += self.destination.deliver(batch).written
+            return list(batch.rows)
+        except Rejected as error:
+            if len(batch.rows) == 1:
+                refused.append((batch.rows[0], error))
+                return []
+        middle = len(batch.rows) // 2
+        assert self._position is not None
+        first, second = batch.rows[:middle], batch.rows[middle:]
+        done = self._halve(Batch(first, self._position), refused)  # a position moves only behind rows that were all decided on
+        return done + self._halve(Batch(second, self._position), refused)
+
+    def _park(self, refused: Sequence[tuple[FeedRow, Rejected]], accepted: Sequence[FeedRow]) -> int:
+        now = self._clock.now()
+        with self._store.begin() as tx:
+            letters = [Rejection(row.stream, row.key, error.message, "") for row, error in refused]
+            return tx.walks.bury(self.name, letters, walk=None, now=now)
+
+    def _note(self, error: str | None) -> None:
+        assert self._position is not None
+        with self._store.begin() as tx:
+            level = self._position.seq >= tx.mirror.newest_seq()
+            tx.feed.note(self.name, seq=self._position.seq, level_at=self._clock.now() if level else None, error=error)
+
+
+def _grew(before: datetime | None, now: datetime | None) -> bool:
+    """Whether the process-after date lets more in than the last full walk saw."""
+    return before is not None and (now or NO_DATE) < before
+
+
+def _done(rhythm: Rhythm, kind: WalkKind) -> Rhythm:
+    """A walk that a person asked for is asked for once; a complete full walk counts as a sweep."""
+    if kind == "full":
+        return replace(rhythm, full_asked=False, sweep_asked=False)
+    return replace(rhythm, sweep_asked=False) if kind == "sweep" else rhythm

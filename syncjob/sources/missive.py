@@ -1,0 +1,293 @@
+"""missive.emails, with missive.conversations behind it: list page -> conversations -> message lists -> bodies.
+
+Missive has no "changed since": a changes walk reads the head of `all` (and, in turn, of `trashed` and `junked`), newest
+activity first, until it passes `since`. What a conversation shows is compared with the mirror; where its activity or its
+number of messages moved, its message list is wanted, and where a message is new or looks different, its body, asked in
+tens across conversations. Wants live in the store, so a walk that is killed goes on with them.
+
+https://missiveapp.com/docs/developers/rest-api/endpoints
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from syncjob.core.errors import Incomplete, Transient
+from syncjob.core.model import CONVERSATIONS, EMAILS, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
+from syncjob.core.ports import Known
+from syncjob.sources.mails import Conversation, Message, conversation_record, email_record, in_conversation
+from syncjob.sources.payload import from_epoch, listed, parsed, rejection
+from syncjob.sources.until import SMALLEST_LIMIT, onward
+
+M = TypeVar("M", Conversation, Message)
+LIST_LIMIT, THREAD_LIMIT, BODIES = 50, 10, 10
+INHERITED = ("trashed", "junked")
+"""Why an email is deleted because its conversation is; any other reason is the email's own."""
+
+
+class Missive:
+    """Decides what to ask Missive next, and reads its answers."""
+
+    name = "missive"
+    stream = EMAILS
+
+    def __init__(self, process_after: datetime | None = None) -> None:
+        self._process_after = process_after
+
+    def begin(self, walk: Walk) -> Mapping[str, Json]:
+        others = ["trashed", "junked"]
+        if walk.kind == "changes":
+            others = [others[walk.id % 2]]
+        return {"box": "all", "then": others, "until": None, "limit": LIST_LIMIT}
+
+    # -- what to ask
+
+    def page_call(self, walk: Walk, known: Known) -> Call:
+        position = walk.position
+        limit = SMALLEST_LIMIT if position.get("probe") else position["limit"]
+        return Call("list", "/conversations", ((position["box"], "true"), *_paging(limit, position["until"])), position)
+
+    def batch(self, wants: Sequence[Want], *, last: bool) -> Sequence[Want]:
+        """Threads first, one by one; then bodies, in tens while more may join."""
+        for want in wants:
+            if want.kind != "body":
+                return [want]
+        if not wants:
+            return []
+        most = wants[0].about.get("most", BODIES)
+        chosen = [want for want in wants if want.about.get("most", BODIES) == most][:most]
+        return chosen if last or len(chosen) == most or most < BODIES else []
+
+    def want_call(self, wants: Sequence[Want], known: Known) -> Call:
+        want = wants[0]
+        if want.kind == "thread":
+            limit = SMALLEST_LIMIT if want.about.get("probe") else THREAD_LIMIT
+            path = f"/conversations/{want.key}/messages"
+            return Call("thread", path, _paging(limit, want.about.get("until")), {"key": want.key, **want.about}, accept=(403, 404))
+        about = {"wants": [[each.key, each.about["conversation"]] for each in wants]}
+        return Call("bodies", "/messages/" + ",".join(each.key for each in wants), (), about, accept=(400, 403, 404))
+
+    def identity_call(self) -> Call:
+        return Call("identity", "/users", (("limit", "200"),))
+
+    def identity(self, answer: Answer) -> tuple[str, Mapping[str, Mapping[str, Json]]]:
+        users, _ = listed(answer, "users")
+        found = [user for user in users if isinstance(user, dict) and user.get("id")]
+        me = next((user["id"] for user in found if user.get("me")), None)
+        return f"missive user {me or '?'}", {"users": {user["id"]: {"email": user.get("email"), "me": bool(user.get("me"))} for user in found}}
+
+    def inherit(self, parent: Record, child: Row) -> Record | None:
+        if parent.stream != CONVERSATIONS or child.data is None:
+            return None
+        own = child.deleted_why if child.deleted_why and child.deleted_why not in INHERITED else None
+        gone = Gone(own, child.deleted_at) if own else None
+        email = Record(EMAILS, child.key, child.data, child.version, child.updated_at, child.parent, gone=gone)
+        return in_conversation(email, parent)
+
+    # -- what the answer says
+
+    def read(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
+        if call.name == "thread":
+            return self._read_thread(walk, call, answer, known)
+        if call.name == "bodies":
+            return self._read_bodies(call, answer, known)
+        assert walk is not None
+        return self._read_list(walk, call, answer, known)
+
+    def _read_list(self, walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
+        """A page of conversations: what they show, and whose messages have to be listed."""
+        raws, _ = listed(answer, "conversations")
+        found, rejected = _models(Conversation, raws, CONVERSATIONS)
+        position = call.about
+        me = _me(known)
+        whole = [each for each in found if not each.is_stub]
+        rows = known.rows(CONVERSATIONS, [each.id for each in whole])
+        met = known.sighted(walk.id, CONVERSATIONS, [each.id for each in found])
+        records = tuple(conversation_record(each, me, box=position["box"]) for each in whole)
+        wants = [
+            Want("thread", CONVERSATIONS, each.id, _thread(each), walk.id)
+            for each, record in zip(whole, records, strict=True)
+            if self._needs_thread(walk, each, record, rows.get(each.id), each.id in met)
+        ]
+        stubs = tuple((CONVERSATIONS, each.id) for each in found if each.is_stub)
+        times = [each.last_activity_at for each in found if each.last_activity_at is not None]
+        if len(times) < len(found):
+            raise Incomplete("missive.emails: a conversation without `last_activity_at`", hint="the next run tries again")
+        then, complete, unread = self._onward(walk, position, times, fresh=len(found) - len(met))
+        return Page(records, stubs, rejected=rejected, wants=tuple(wants), position=then, complete=complete, unread=unread)
+
+    def _needs_thread(self, walk: Walk, found: Conversation, record: Record, row: Row | None, is_met: bool) -> bool:
+        """Whether a conversation's messages may differ from what the mirror holds."""
+        if record.gone and (row is None or row.version is None):
+            return False  # trashed before it was ever read: makes no rows, and is read when it comes back
+        if row is None or row.version != found.version():
+            return True
+        return walk.reread and not is_met
+
+    def _onward(
+        self, walk: Walk, position: Mapping[str, Json], times: Sequence[int], *, fresh: int
+    ) -> tuple[Mapping[str, Json], bool, str | None]:
+        """Where the lists go on after a page: further down, in the next box, or nowhere."""
+        unread = None
+        oldest = min(times, default=0)
+        if position.get("probe"):
+            if len(times) <= SMALLEST_LIMIT:
+                unread = f"more than {position['limit']} conversations share the second {_clock(position['until'])}: Missive shows only {position['limit']} of them"
+            return {**position, "until": position["until"] - 1, "probe": False}, False, unread
+        passed = walk.since is not None and times and oldest < walk.since.timestamp()
+        step = onward(times, until=position["until"], limit=position["limit"], fresh=fresh)
+        if not passed and not step.end:
+            return {**position, "until": step.until, "probe": step.probe}, False, None
+        if position["then"]:
+            box, *then = position["then"]
+            return {"box": box, "then": then, "until": None, "limit": position["limit"]}, False, None
+        return position, True, None
+
+    def _read_thread(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
+        """A page of a conversation's messages: which of them have to be read, and whether the list goes on."""
+        about, key = call.about, call.about["key"]
+        if answer.status != 200:
+            return Page(inaccessible=((CONVERSATIONS, key),), settled=(("thread", key),))
+        raws, _ = listed(answer, "messages")
+        found, rejected = _models(Message, raws, EMAILS)
+        found = [each for each in found if not each.draft and each.sent is not None]
+        conversation = _as_record(known.rows(CONVERSATIONS, [key])[key])
+        rows = known.rows(EMAILS, [each.id for each in found])
+        records, sighted, wants = self._sort_out(walk, found, rows, conversation, set(about["seen"]))
+        seen = sorted({*about["seen"], *(each.id for each in found)})
+        then, unread = self._thread_onward(about, found, seen, known)
+        if then:
+            wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
+            return Page(tuple(records), tuple(sighted), rejected=rejected, wants=tuple(wants), unread=unread)
+        records.append(_with_version(conversation, about["version"]))
+        return Page(tuple(records), tuple(sighted), rejected=rejected, wants=tuple(wants), settled=(("thread", key),), unread=unread)
+
+    def _sort_out(
+        self, walk: Walk | None, found: Iterable[Message], rows: Mapping[str, Row], conversation: Record, seen: set[str]
+    ) -> tuple[list[Record], list[tuple[str, str]], list[Want]]:
+        """Messages of a list as: out of scope or moved here, equal, and to be read."""
+        records: list[Record] = []
+        sighted: list[tuple[str, str]] = []
+        wants: list[Want] = []
+        for message in found:
+            row = rows.get(message.id)
+            if self._is_outside(message, row):
+                records.append(Record(EMAILS, message.id, None, message.version(), parent=conversation.key))
+            elif row is None or row.data is None or row.version != message.version() or (walk and walk.reread and message.id not in seen):
+                about = {"conversation": conversation.key, "version": message.version()}
+                wants.append(Want("body", EMAILS, message.id, about, walk.id if walk else None))
+            elif row.parent != conversation.key and (moved := self.inherit(conversation, row)):
+                records.append(moved)
+            else:
+                sighted.append((EMAILS, message.id))
+        return records, sighted, wants
+
+    def _is_outside(self, message: Message, row: Row | None) -> bool:
+        """Delivered before the process-after date, and never a row with content."""
+        if self._process_after is None or (row and row.data is not None):
+            return False
+        sent = from_epoch(message.sent)
+        return sent is not None and sent < self._process_after
+
+    def _thread_onward(self, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known) -> tuple[Mapping[str, Json] | None, str | None]:
+        """How the message list goes on; None: it is known whole. It may stop early only where the count proves it."""
+        unread = None
+        if about.get("probe"):
+            if len(found) <= SMALLEST_LIMIT:
+                unread = f"more than {THREAD_LIMIT} messages of conversation {about['key']} share the second {_clock(about['until'])}"
+            return {**about, "until": about["until"] - 1, "probe": False}, unread
+        kept = {key for key, row in known.children(EMAILS, about["key"]).items() if row.deleted_at is None or row.deleted_why in INHERITED}
+        if about["count"] is not None and len(kept | set(seen)) == about["count"]:
+            return None, None
+        times = [each.sent for each in found if each.sent is not None]
+        step = onward(times, until=about["until"], limit=THREAD_LIMIT, fresh=len(seen) - len(about["seen"]))
+        if step.end:
+            return None, None
+        return {**about, "until": step.until, "probe": step.probe, "seen": seen}, None
+
+    def _read_bodies(self, call: Call, answer: Answer, known: Known) -> Page:
+        """Messages with their bodies. One that did not come is asked again alone; only then is it gone."""
+        asked = dict(call.about["wants"])
+        if answer.status != 200:
+            return _split(asked, answer.status)
+        payload = parsed(answer, "messages")["messages"]
+        if not isinstance(payload, list | dict):
+            raise Transient("`messages` in the answer is no list", hint="the next run tries again")
+        found, rejected = _models(Message, payload if isinstance(payload, list) else [payload], EMAILS)
+        conversations = self._conversations(found, asked, known)
+        ours = {(user.get("email") or "").lower() for user in known.names("users").values()} - {""}
+        records = [
+            *(record for record in conversations.values() if record.proven),
+            *(email_record(each, conversations[_home(each, asked)], ours, version=each.version()) for each in found if each.id in asked),
+        ]
+        here = {each.id for each in found} | {each.key for each in rejected}
+        missing = {key: home for key, home in asked.items() if key not in here}
+        again = _split(missing, 200) if missing else Page()
+        settled = tuple(("body", key) for key in asked if key not in missing) + again.settled
+        return Page(tuple(records), again.sighted, again.inaccessible, rejected, again.wants, settled)
+
+    def _conversations(self, found: Sequence[Message], asked: Mapping[str, str], known: Known) -> dict[str, Record]:
+        """The conversation of each message: as the mirror has it, else as the message shows it."""
+        homes = {_home(each, asked): each.conversation for each in found}
+        rows = known.rows(CONVERSATIONS, [*homes])
+        me = _me(known)
+        return {
+            key: _as_record(rows[key]) if key in rows else conversation_record(shown or Conversation(id=key), me, box="all")
+            for key, shown in homes.items()
+        }
+
+
+def _paging(limit: int, until: int | None) -> tuple[tuple[str, str], ...]:
+    return (("limit", str(limit)), *((("until", str(until)),) if until is not None else ()))
+
+
+def _thread(found: Conversation) -> Mapping[str, Json]:
+    return {"version": found.version(), "count": found.messages_count, "until": None, "seen": []}
+
+
+def _split(asked: Mapping[str, str], status: int) -> Page:
+    """Ask a failed batch again in halves; a single message that is not there is settled."""
+    if len(asked) == 1 and status != 200:
+        (key,) = asked
+        refused = ((EMAILS, key),) if status in (400, 403) else ()
+        gone = ((EMAILS, key),) if status == 404 else ()
+        return Page(sighted=gone, inaccessible=refused, settled=(("body", key),))
+    most = 1 if status == 200 else max(1, len(asked) // 2)
+    return Page(wants=tuple(Want("body", EMAILS, key, {"conversation": home, "most": most}) for key, home in asked.items()))
+
+
+def _home(message: Message, asked: Mapping[str, str]) -> str:
+    """The conversation a message belongs to: its own word counts, it may have been merged since it was listed."""
+    return message.conversation.id if message.conversation else asked[message.id]
+
+
+def _as_record(row: Row) -> Record:
+    gone = Gone(row.deleted_why or "gone", row.deleted_at) if row.deleted_at else None
+    return Record(CONVERSATIONS, row.key, row.data, row.version, row.updated_at, gone=gone)
+
+
+def _with_version(conversation: Record, version: str) -> Record:
+    return Record(CONVERSATIONS, conversation.key, conversation.data, version, conversation.updated_at, gone=conversation.gone)
+
+
+def _me(known: Known) -> str | None:
+    return next((id_ for id_, user in known.names("users").items() if user.get("me")), None)
+
+
+def _models(model: type[M], raws: Sequence[Any], stream: str) -> tuple[list[M], tuple[Rejection, ...]]:
+    """The items that can be read, and dead letters for the others."""
+    found: list[M] = []
+    rejected: list[Rejection] = []
+    for raw in raws:
+        try:
+            found.append(model.model_validate(raw))
+        except ValidationError as error:
+            rejected.append(rejection(stream, raw, error))
+    return found, tuple(rejected)
+
+
+def _clock(seconds: int) -> str:
+    time = from_epoch(seconds)
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC") if time else str(seconds)

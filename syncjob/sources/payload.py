@@ -1,0 +1,78 @@
+"""Answers as JSON values, checked for the one thing every list must have: its array."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+
+from syncjob.core.errors import Transient
+from syncjob.core.model import Answer, Json, Rejection
+
+STAMP = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def parsed(answer: Answer, expected: str) -> Mapping[str, Json]:
+    """The answer's JSON object. Raises Transient unless it has the `expected` member: that is a failure, never "no rows"."""
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or expected not in found:
+        raise Transient(f"the answer has no `{expected}`", hint="the vendor may be having trouble; the next run tries again")
+    return found
+
+
+def listed(answer: Answer, name: str) -> tuple[list[Json], Mapping[str, Json]]:
+    """The array `name` of the answer, and the whole answer."""
+    found = parsed(answer, name)
+    if not isinstance(found[name], list):
+        raise Transient(f"`{name}` in the answer is no list", hint="the vendor may be having trouble; the next run tries again")
+    return found[name], found
+
+
+def rejection(stream: str, raw: Json, error: Exception | str) -> Rejection:
+    """A dead letter for a record that cannot be read: its id is the key, else a digest of the whole."""
+    text = json.dumps(raw, ensure_ascii=False, sort_keys=True)
+    id_ = raw.get("id") if isinstance(raw, dict) else None
+    key = str(id_) if id_ not in (None, "") else f"digest:{hashlib.blake2b(text.encode('utf-8', 'replace'), digest_size=12).hexdigest()}"
+    return Rejection(stream, key, reason(error), text)
+
+
+def reason(error: Exception | str) -> str:
+    """Why a record could not be read, without any of its values (they may be private)."""
+    problems = getattr(error, "errors", None)
+    if callable(problems):
+        return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems(include_input=False, include_url=False))
+    return str(error) if isinstance(error, str) else type(error).__name__
+
+
+def stamp(time: datetime) -> str:
+    """A time in whole seconds, UTC, as vendors and tables write it."""
+    return time.astimezone(UTC).strftime(STAMP) if time.year >= 1000 else time.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
+
+
+def instant(text: str | None) -> datetime | None:
+    """A vendor's time as an aware UTC time; None for an absent or absurd one. No zone means UTC."""
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def from_epoch(seconds: int | None) -> datetime | None:
+    """Unix seconds as an aware UTC time; None for an absent or absurd one."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def day(text: str | None) -> str | None:
+    """A vendor's date, cut before any time of day: never converted between zones. None for an absurd one."""
+    try:
+        return date.fromisoformat(text[:10]).isoformat() if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,35 @@
+"""Paging by `until`, for every Missive list: newest first, in whole seconds, `until` included.
+
+https://missiveapp.com/docs/developers/rest-api/endpoints. A page shows the items at or before `until`. Whether it holds
+*all* items of its last second (and then more than `limit`), or is cut at `limit`, is not documented. Where a whole page
+shows one second and exactly `limit` items, a probe with the smallest limit tells: if it brings more than it asked for,
+the second was shown whole. If not, the rest of that second cannot be shown by the API at all, which is reported.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SMALLEST_LIMIT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """How a list goes on: `end`, or the next `until`; `probe`: first ask that second with the smallest limit."""
+
+    until: int | None = None
+    end: bool = False
+    probe: bool = False
+
+
+def onward(times: Sequence[int], *, until: int | None, limit: int, fresh: int) -> Onward:
+    """How to go on after a page whose items have these times; `fresh` of them were new to the walk."""
+    if not times:
+        return Onward(end=True)
+    oldest = min(times)
+    if until is None or oldest < until:
+        return Onward(until=oldest)
+    if len(times) == limit:
+        return Onward(until=oldest, probe=True)
+    if fresh == 0 and len(times) < limit:
+        return Onward(end=True)
+    return Onward(until=oldest - 1)

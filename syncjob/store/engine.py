@@ -1,0 +1,80 @@
+"""The SQLite file of the store: how it is opened, and how an older one is brought up to date."""
+
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool
+
+from syncjob.core.errors import ConfigError, Transient
+from syncjob.store import tables
+
+
+def open_engine(path: Path) -> sa.Engine:
+    """An engine on the store's file (created 0600), with the durability that the promises rest on.
+
+    `synchronous=FULL` makes a commit survive a power cut: only then may a page leave the spool.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    engine = sa.create_engine(
+        f"sqlite:///{path}", poolclass=QueuePool, pool_size=4, max_overflow=8, hide_parameters=True,
+        connect_args={"check_same_thread": False, "timeout": 30},
+    )  # fmt: skip
+
+    @sa.event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not guessed by the driver
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "cache_size=-16000", "mmap_size=0"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begun(connection: sa.Connection) -> None:
+        mode = connection.get_execution_options().get("begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+def _first_tables(connection: sa.Connection) -> None:
+    tables.metadata.create_all(connection)
+    connection.execute(tables.meta.insert(), [{"name": "mirror", "value": uuid.uuid4().hex}, {"name": "observed", "value": "0"}])
+
+
+MIGRATIONS: list[Callable[[sa.Connection], None]] = [_first_tables]
+"""Each brings the file one version up. They are never edited once released: a change of tables is a new entry."""
+
+
+def migrate(engine: sa.Engine, path: Path) -> None:
+    """Bring the file to this program's version, in one transaction, keeping what it holds; refuse a newer one."""
+    try:
+        with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
+            version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+            if version > len(MIGRATIONS):
+                raise ConfigError(
+                    f"the state folder {path.parent} was written by a newer syncjob (version {version}, this one knows {len(MIGRATIONS)})",
+                    hint="install the newer syncjob again, or set SYNCJOB_STATE_DIR to another folder",
+                )
+            for step in MIGRATIONS[version:]:
+                step(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    except sa.exc.DatabaseError as error:
+        raise unusable(error, path) from None
+
+
+def unusable(error: sa.exc.DatabaseError, path: Path) -> ConfigError | Transient:
+    """What to tell of an error of the store's own file."""
+    text = str(error.orig)
+    if "malformed" in text or "not a database" in text:
+        return ConfigError(
+            f"the mirror {path} is damaged ({text})",
+            hint=f"move {path}* away and run `python -m syncjob once --full-resync`: it is rebuilt from the sources, equal rows are not rewritten",
+        )
+    if "readonly" in text or "unable to open" in text:
+        return ConfigError(f"the mirror {path} cannot be written ({text})", hint="give this user write access to the file and its folder")
+    if "full" in text:
+        return Transient(f"no room left to write {path} ({text})", hint="free some disk space; nothing is lost, the next run goes on")
+    return Transient(f"the mirror {path}: {text}", hint="the next run tries again")

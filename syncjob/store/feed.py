@@ -1,0 +1,79 @@
+"""The changes feed: the mirror's rows in order of their seq, for destinations that read at their own pace."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from syncjob.core.model import Batch, FeedRow, Position
+from syncjob.store.mirror import Mirror
+from syncjob.store.tables import bodies, destinations, epochs, rows
+
+BATCH_ROWS, BATCH_BYTES = 1000, 8_000_000
+"""A batch is one transaction of a destination: large enough to be fast, small enough to be cheap to repeat and to hold."""
+
+
+class Feed:
+    """The feed within one transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._mirror = Mirror(connection)
+
+    def newest(self) -> Position:
+        """Where a destination stands that has read everything."""
+        query = sa.select(epochs.c.epoch).order_by(epochs.c.first_seq.desc()).limit(1)
+        epoch = self._connection.execute(query).scalar() or ""
+        return Position(self._mirror.meta("mirror"), epoch, self._mirror.newest_seq())
+
+    def trusts(self, position: Position | None) -> bool:
+        """Whether a destination's position speaks of this mirror's own past; else it is adopted: fed from 0."""
+        if position is None or position.mirror != self._mirror.meta("mirror") or position.seq > self._mirror.newest_seq():
+            return False
+        if position.seq == 0:
+            return True
+        first = self._connection.execute(sa.select(epochs.c.first_seq).where(epochs.c.epoch == position.epoch)).scalars().all()
+        later = sa.select(sa.func.min(epochs.c.first_seq)).where(epochs.c.first_seq > max(first, default=0))
+        end = self._connection.execute(later).scalar()
+        return bool(first) and (end is None or position.seq < end)
+
+    def after(self, seq: int, *, limit: int = BATCH_ROWS, size: int = BATCH_BYTES) -> Batch:
+        """The next rows above `seq`, bodies included, bounded in rows and bytes."""
+        found, total = [], 0
+        for row, weight in self._read(seq, limit):
+            found.append(row)
+            total += weight
+            if total >= size:
+                break
+        newest = self.newest()
+        through = found[-1].seq if found else newest.seq
+        return Batch(tuple(found), Position(newest.mirror, self._epoch_of(through), through))
+
+    def behind(self, seq: int) -> int:
+        """How many rows wait above `seq`."""
+        return self._connection.execute(sa.select(sa.func.count()).where(rows.c.seq > seq)).scalar_one()
+
+    def _read(self, seq: int, limit: int) -> Iterator[tuple[FeedRow, int]]:
+        query = (
+            sa.select(rows.c.stream, rows.c.key, rows.c.seq, rows.c.data, rows.c.deleted_at, bodies.c.body, sa.func.length(bodies.c.body))
+            .select_from(rows.outerjoin(bodies, (bodies.c.stream == rows.c.stream) & (bodies.c.key == rows.c.key)))
+            .where(rows.c.seq > seq)
+            .order_by(rows.c.seq)
+            .limit(limit)
+            .execution_options(yield_per=50)
+        )
+        for stream, key, at, data, deleted_at, body, size in self._connection.execute(query):
+            yield FeedRow(stream, key, at, {**data, **(body or {})}, deleted_at), 1000 + (size or 0)
+
+    def _epoch_of(self, seq: int) -> str:
+        query = sa.select(epochs.c.epoch).where(epochs.c.first_seq <= seq).order_by(epochs.c.first_seq.desc()).limit(1)
+        return self._connection.execute(query).scalar() or ""
+
+    def note(self, name: str, *, seq: int | None, level_at: datetime | None, error: str | None) -> None:
+        """Keep for `status` how far a destination was when it was last asked; its own position decides."""
+        values = {"name": name, "seq": seq or 0, "level_at": level_at, "error": error}
+        statement = insert(destinations).values(values)
+        kept = {"error": statement.excluded.error} | ({} if seq is None else {"seq": statement.excluded.seq})
+        kept["level_at"] = sa.func.coalesce(statement.excluded.level_at, destinations.c.level_at)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=kept))

@@ -1,0 +1,161 @@
+"""The mirror: the last known copy of every record, and the seq that every change gives its row."""
+
+import json
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from syncjob.core.model import EMAILS, TASKS, Change, Json, Row
+from syncjob.store.tables import bodies, epochs, meta, names, rows, streams
+
+FED = (TASKS, EMAILS)
+"""The streams that destinations hear of."""
+
+
+def keys_in(column: sa.Column[str], keys: Collection[str]) -> sa.ColumnElement[bool]:
+    """`column IN keys` as one bound value, so that every number of keys shares one prepared statement."""
+    chosen = sa.select(sa.column("value")).select_from(sa.func.json_each(json.dumps(list(keys))).table_valued("value"))
+    return column.in_(chosen)
+
+
+class Mirror:
+    """Rows within one transaction."""
+
+    def __init__(self, connection: sa.Connection, epoch: str = "") -> None:
+        self._connection = connection
+        self._epoch = epoch
+
+    def rows(self, stream: str, keys: Collection[str]) -> dict[str, Row]:
+        """The rows of these keys, as far as there are any."""
+        if not keys:
+            return {}
+        query = rows.select().where(rows.c.stream == stream, keys_in(rows.c.key, keys))
+        return {found.key: Row(*found) for found in self._connection.execute(query)}
+
+    def children(self, stream: str, parent: str) -> dict[str, Row]:
+        """The rows under one parent, deleted ones included."""
+        query = rows.select().where(rows.c.stream == stream, rows.c.parent == parent)
+        return {found.key: Row(*found) for found in self._connection.execute(query)}
+
+    def apply(self, changes: Sequence[Change], *, observed: int) -> None:
+        """Write changes. Those that destinations hear of get the next seqs; live counts follow."""
+        if not changes:
+            return
+        seq = self.newest_seq()
+        fed = sum(change.fed and change.record.stream in FED for change in changes)
+        if fed:
+            self._open_epoch(seq + 1)
+        written: list[dict[str, Any]] = []
+        for change in changes:
+            if change.fed and change.record.stream in FED:
+                seq += 1
+            written.append(_values(change, observed, seq if change.fed and change.record.stream in FED else None))
+        statement = insert(rows)
+        kept = {name: getattr(statement.excluded, name) for name in written[0] if name not in ("stream", "key", "seq")}
+        for name in ("version", "updated_at", "parent"):
+            kept[name] = sa.func.coalesce(getattr(statement.excluded, name), rows.c[name])
+        kept["seq"] = sa.func.coalesce(statement.excluded.seq, rows.c.seq)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["stream", "key"], set_=kept), written)
+        self._put_bodies(changes)
+        self._count(changes)
+
+    def _put_bodies(self, changes: Sequence[Change]) -> None:
+        found = [
+            {"stream": change.record.stream, "key": change.record.key, "body": dict(change.record.body)}
+            for change in changes
+            if change.record.body is not None and change.verb not in ("unchanged", "deleted")
+        ]
+        if found:
+            statement = insert(bodies)
+            self._connection.execute(
+                statement.on_conflict_do_update(index_elements=["stream", "key"], set_={"body": statement.excluded.body}), found
+            )
+
+    def _count(self, changes: Iterable[Change]) -> None:
+        """Keep the number of live rows of a stream, which the guard compares with."""
+        steps: dict[str, int] = {}
+        for change in changes:
+            step = {"created": 1, "restored": 1, "deleted": -1}.get(change.verb, 0)
+            steps[change.record.stream] = steps.get(change.record.stream, 0) + step
+        for stream, step in steps.items():
+            if step:
+                self.touch_stream(stream)
+                self._connection.execute(streams.update().where(streams.c.stream == stream).values(live=streams.c.live + step))
+
+    def touch_stream(self, stream: str) -> None:
+        """Make sure that the stream has its row."""
+        self._connection.execute(insert(streams).values(stream=stream).on_conflict_do_nothing())
+
+    def live(self, stream: str) -> int:
+        """How many rows of a stream are live."""
+        return self._connection.execute(sa.select(streams.c.live).where(streams.c.stream == stream)).scalar() or 0
+
+    def newest_seq(self) -> int:
+        """The seq of the newest change, 0 for none."""
+        return self._connection.execute(sa.select(sa.func.max(rows.c.seq))).scalar() or 0
+
+    def _open_epoch(self, first_seq: int) -> None:
+        """Note that this process gives out seqs from here on; the first time only."""
+        known = self._connection.execute(sa.select(epochs.c.epoch).order_by(epochs.c.first_seq.desc()).limit(1)).scalar()
+        if known != self._epoch:
+            self._connection.execute(insert(epochs).values(first_seq=first_seq, epoch=self._epoch))
+
+    def learn_names(self, source: str, found: Mapping[str, Mapping[str, Json]]) -> None:
+        """Keep what sideloads said of people, lists and the like; unchanged names are not written."""
+        for section, values in found.items():
+            known = self.names(source, section, values)
+            news = [{"source": source, "section": section, "id": id_, "value": value} for id_, value in values.items() if known.get(id_) != value]
+            if news:
+                statement = insert(names)
+                key = ["source", "section", "id"]
+                self._connection.execute(statement.on_conflict_do_update(index_elements=key, set_={"value": statement.excluded.value}), news)
+
+    def names(self, source: str, section: str, keys: Collection[str] | None = None) -> dict[str, Json]:
+        """The kept look-up table of a section; `keys` None: all of it."""
+        query = sa.select(names.c.id, names.c.value).where(names.c.source == source, names.c.section == section)
+        if keys is not None:
+            query = query.where(keys_in(names.c.id, keys))
+        return {id_: value for id_, value in self._connection.execute(query)}
+
+    def meta(self, name: str) -> str:
+        """One of the store's own facts: `mirror` (its id), `observed` (the newest request's number)."""
+        return self._connection.execute(sa.select(meta.c.value).where(meta.c.name == name)).scalar() or ""
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Keep one of the store's own facts."""
+        statement = insert(meta).values(name=name, value=value)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value}))
+
+    def unsighted(self, walk: int, stream: str, before: int) -> Iterator[str]:
+        """Live rows last observed before a walk began that the walk did not meet: its suspects."""
+        query = sa.text(
+            "SELECT key FROM rows WHERE stream = :stream AND deleted_at IS NULL AND data IS NOT NULL AND observed < :before AND NOT EXISTS "
+            "(SELECT 1 FROM sightings s WHERE s.walk = :walk AND s.stream = rows.stream AND s.key = rows.key)"
+        )
+        yield from self._connection.execute(query, {"stream": stream, "before": before, "walk": walk}).scalars()
+
+
+def _values(change: Change, observed: int, seq: int | None) -> dict[str, Any]:
+    record = change.record
+    return {
+        "stream": record.stream, "key": record.key, "digest": change.digest, "data": None if record.data is None else dict(record.data),
+        "version": record.version, "updated_at": record.updated_at, "parent": record.parent, "observed": observed,
+        "deleted_at": change.deleted_at, "deleted_why": change.deleted_why, "seq": seq,
+    }  # fmt: skip
+
+
+def new_epoch() -> str:
+    """A name for one process's share of the seqs."""
+    return uuid.uuid4().hex
+
+
+def by_stream(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Keys grouped by their stream."""
+    groups: dict[str, list[str]] = {}
+    for stream, key in keys:
+        groups.setdefault(stream, []).append(key)
+    return groups
+

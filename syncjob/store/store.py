@@ -1,0 +1,77 @@
+"""The store's door: one writer at a time, any number of readers, and every transaction all or nothing."""
+
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from syncjob.core.model import Json, Row
+from syncjob.store.engine import migrate, open_engine, unusable
+from syncjob.store.feed import Feed
+from syncjob.store.mirror import Mirror, new_epoch
+from syncjob.store.walks import Walks
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """One transaction: the mirror, the walks and the feed as they stand in it."""
+
+    mirror: Mirror
+    walks: Walks
+    feed: Feed
+
+
+class Store:
+    """The store in `path`. Raises ConfigError when it was written by a newer version, is damaged or not writable."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._epoch = new_epoch()
+        self._writing = threading.RLock()
+        self._engine = open_engine(path)
+        migrate(self._engine, path)
+
+    @contextmanager
+    def begin(self) -> Iterator[Tx]:
+        """A transaction that writes. Never held across I/O."""
+        with self._writing:
+            yield from self._transaction("IMMEDIATE")
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """A transaction that only reads: a snapshot, never in a writer's way."""
+        yield from self._transaction("DEFERRED")
+
+    def _transaction(self, mode: str) -> Iterator[Tx]:
+        try:
+            with self._engine.connect().execution_options(begin=mode) as connection, connection.begin():
+                yield Tx(Mirror(connection, self._epoch), Walks(connection), Feed(connection))
+        except sa.exc.DatabaseError as error:
+            raise unusable(error, self._path) from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTo:
+    """`core.ports.Known` for one source, within a transaction."""
+
+    tx: Tx
+    source: str
+
+    def rows(self, stream: str, keys: Collection[str]) -> Mapping[str, Row]:
+        return self.tx.mirror.rows(stream, keys)
+
+    def children(self, stream: str, parent: str) -> Mapping[str, Row]:
+        return self.tx.mirror.children(stream, parent)
+
+    def sighted(self, walk: int, stream: str, keys: Collection[str]) -> frozenset[str]:
+        return self.tx.walks.sighted(walk, stream, keys)
+
+    def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
+        return self.tx.mirror.names(self.source, section, keys)

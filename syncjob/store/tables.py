@@ -1,0 +1,155 @@
+"""The tables of the store, one SQLite file: `<state>/mirror.db`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator
+
+FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+class Time(TypeDecorator[datetime]):
+    """An aware time, kept as ISO 8601 text in UTC, so that text order is time order."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> str | None:
+        return None if value is None else value.astimezone(UTC).strftime(FORMAT)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> datetime | None:
+        return None if value is None else datetime.strptime(value, FORMAT).replace(tzinfo=UTC)
+
+
+metadata = sa.MetaData()
+Text, Integer, Boolean, JSON = sa.Text, sa.Integer, sa.Boolean, sa.JSON
+
+meta = sa.Table(
+    "meta", metadata,
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("value", Text, nullable=False),
+)  # fmt: skip
+epochs = sa.Table(
+    "epochs", metadata,
+    sa.Column("first_seq", Integer, primary_key=True),
+    sa.Column("epoch", Text, nullable=False),
+)  # fmt: skip
+sources = sa.Table(
+    "sources", metadata,
+    sa.Column("source", Text, primary_key=True),
+    sa.Column("identity", Text),
+    sa.Column("access", Text),  # a fingerprint of URL and key: when it changes, the identity is asked again
+    sa.Column("absorbed", Integer, nullable=False, default=0),
+)  # fmt: skip
+streams = sa.Table(
+    "streams", metadata,
+    sa.Column("stream", Text, primary_key=True),
+    sa.Column("checkpoint", Time),
+    sa.Column("live", Integer, nullable=False, default=0),
+    sa.Column("process_after", Time),
+    sa.Column("swept_at", Time),
+    sa.Column("late_seconds", Integer, nullable=False, default=0),
+)  # fmt: skip
+rows = sa.Table(
+    "rows", metadata,
+    sa.Column("stream", Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("digest", Text, nullable=False),
+    sa.Column("data", JSON(none_as_null=True)),
+    sa.Column("version", Text),
+    sa.Column("updated_at", Time),
+    sa.Column("parent", Text),
+    sa.Column("observed", Integer, nullable=False),
+    sa.Column("deleted_at", Time),
+    sa.Column("deleted_why", Text),
+    sa.Column("seq", Integer),
+    sa.Index("rows_by_seq", "seq", unique=True, sqlite_where=sa.text("seq IS NOT NULL")),
+    sa.Index("rows_by_parent", "stream", "parent", sqlite_where=sa.text("parent IS NOT NULL")),
+)  # fmt: skip
+bodies = sa.Table(
+    "bodies", metadata,
+    sa.Column("stream", Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("body", JSON, nullable=False),
+)  # fmt: skip
+walks = sa.Table(
+    "walks", metadata,
+    sa.Column("id", Integer, primary_key=True),
+    sa.Column("stream", Text, nullable=False),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("since", Time),
+    sa.Column("until", Time),
+    sa.Column("position", JSON, nullable=False),
+    sa.Column("started_at", Time, nullable=False),
+    sa.Column("finished_at", Time),
+    sa.Column("first_observation", Integer, nullable=False),
+    sa.Column("live", Integer, nullable=False, default=0),
+    sa.Column("listed", Boolean, nullable=False, default=False),
+    sa.Column("reread", Boolean, nullable=False, default=False),
+    sa.Column("complete", Boolean, nullable=False, default=False),
+    sa.Column("requests", Integer, nullable=False, default=0),
+    sa.Column("fetched", Integer, nullable=False, default=0),
+    sa.Column("verdicts", JSON(none_as_null=True)),
+    sa.Column("unread", Text),
+    sa.Column("error", Text),
+    sa.Index("walks_open", "stream", sqlite_where=sa.text("finished_at IS NULL")),
+)  # fmt: skip
+sightings = sa.Table(
+    "sightings", metadata,
+    sa.Column("walk", Integer, primary_key=True),
+    sa.Column("stream", Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("verdict", Text, nullable=False),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+wants = sa.Table(
+    "wants", metadata,
+    sa.Column("id", Integer, primary_key=True),
+    sa.Column("source", Text, nullable=False),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("stream", Text, nullable=False),
+    sa.Column("key", Text, nullable=False),
+    sa.Column("walk", Integer),
+    sa.Column("about", JSON, nullable=False),
+    sa.Column("tries", Integer, nullable=False, default=0),
+    sa.Column("not_before", Time),
+    sa.UniqueConstraint("source", "kind", "key"),
+    sa.Index("wants_by_walk", "source", "walk", "id"),
+)  # fmt: skip
+deletions = sa.Table(
+    "deletions", metadata,
+    sa.Column("stream", Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("walk", Integer, nullable=False),
+    sa.Column("observed", Integer, nullable=False),
+    sa.Column("why", Text, nullable=False),
+    sa.Column("at", Time),
+    sa.Column("held", Boolean, nullable=False, default=False),
+)  # fmt: skip
+dead_letters = sa.Table(
+    "dead_letters", metadata,
+    sa.Column("part", Text, primary_key=True),
+    sa.Column("stream", Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("error", Text, nullable=False),
+    sa.Column("raw", Text),
+    sa.Column("walk", Integer),
+    sa.Column("first_at", Time, nullable=False),
+    sa.Column("last_at", Time, nullable=False),
+)  # fmt: skip
+names = sa.Table(
+    "names", metadata,
+    sa.Column("source", Text, primary_key=True),
+    sa.Column("section", Text, primary_key=True),
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("value", JSON, nullable=False),
+)  # fmt: skip
+destinations = sa.Table(
+    "destinations", metadata,
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("epoch", Text),
+    sa.Column("seq", Integer, nullable=False, default=0),
+    sa.Column("level_at", Time),
+    sa.Column("error", Text),
+)  # fmt: skip
