@@ -1,0 +1,1 @@
+"""Keeps a database equal to Teamwork and Missive, by polling alone."""

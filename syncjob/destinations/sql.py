@@ -1,0 +1,128 @@
+"""SQLite and PostgreSQL as destinations: one implementation, over what `sql_dialect` says differs."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from operator import attrgetter
+from sqlite3 import Error as SqliteError
+from typing import Any
+
+import psycopg2
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from syncjob.core.errors import ConfigError
+from syncjob.core.model import EMAILS, Batch, Json, Position, Receipt
+from syncjob.core.ports import Clock
+from syncjob.core.tables import ATTACHMENTS_TABLE, TABLES
+from syncjob.destinations.postgres import Postgres
+from syncjob.destinations.sql_dialect import Dialect
+from syncjob.destinations.sql_rows import Rendered, attachment_rows, render, time_text
+from syncjob.destinations.sql_schema import OURS, POSITION, VERSION, migrate, sql_table
+from syncjob.destinations.sqlite import Sqlite
+
+ATTACHMENTS = "attachments"
+"""What `rows` calls the attachments, which are no stream of their own."""
+
+PAGE_ROWS, PAGE_BYTES = 500, 4_000_000
+FAILURES = (SQLAlchemyError, psycopg2.Error, SqliteError, ValueError, OverflowError, OSError)
+
+
+class SqlDestination:
+    """A `Destination` in a SQL database. Nothing connects before `prepare`."""
+
+    def __init__(self, name: str, url: str | sa.URL, *, schema: str | None = None, clock: Clock) -> None:
+        self.name = name
+        self._clock = clock
+        url = sa.make_url(url)
+        self._dialect: Dialect = Sqlite(url) if url.get_backend_name() == "sqlite" else Postgres(url, schema or "public")
+        metadata = sa.MetaData()
+        tables = {**TABLES, ATTACHMENTS: ATTACHMENTS_TABLE}
+        self._tables = {stream: sql_table(table, self._dialect, metadata) for stream, table in tables.items()}
+        self._position = sql_table(POSITION, self._dialect, metadata, ours=())
+        self._engine: sa.Engine | None = None
+
+    def prepare(self) -> Position | None:
+        """Create or migrate the tables, and say how far this destination has read; None: never, or rows are missing."""
+        with self._transaction(write=True) as conn:
+            changed = migrate(conn, self._dialect, (*self._tables.values(), self._position))
+            stored = conn.execute(sa.select(self._position)).mappings().first() or {}
+            if (stored.get("version") or 0) > VERSION:
+                raise ConfigError(f"{self.name} was set up by a newer syncjob", hint="upgrade syncjob")
+            if changed or not stored:
+                self._store(conn, None)
+                return None
+        return stored["mirror"] and Position(stored["mirror"], stored["epoch"], stored["seq"])
+
+    def deliver(self, batch: Batch) -> Receipt:
+        """Write all rows, their attachments and the position in one transaction."""
+        emails = [row for row in batch.rows if row.stream == EMAILS]
+        rows: dict[str, dict[str, Rendered]] = {}
+        for row in batch.rows:
+            rows.setdefault(row.stream, {})[row.key] = render(TABLES[row.stream], row.key, row.data, row.deleted_at)
+        now = self._clock.now()
+        with self._transaction(write=True) as conn:
+            written = sum(self._write(conn, self._tables[stream], found, now) for stream, found in sorted(rows.items()))
+            if emails:
+                stored = self._live_attachments(conn, [row.key for row in emails])
+                self._write(conn, self._tables[ATTACHMENTS], attachment_rows(emails, stored, now), now)
+            self._store(conn, batch.position)
+        return Receipt(written)
+
+    def rows(self, stream: str, *, after: str = "") -> Iterator[Mapping[str, Json]]:
+        """What it holds, by key in code point order. No connection is held between two pages."""
+        table = self._tables[stream]
+        (key,) = table.primary_key.columns
+        order = self._dialect.sorting(key)
+        limit = 10
+        while True:
+            with self._transaction(write=False) as conn:
+                page = self._read(conn, table, lambda query: query.where(order > after).order_by(order).limit(limit))
+            yield from page
+            if len(page) < limit:
+                return
+            after = page[-1][key.name]
+            size = sum(len(value) for row in page for value in row.values() if isinstance(value, str))
+            limit = max(1, min(PAGE_ROWS, 2 * limit, limit * PAGE_BYTES // size))
+
+    def close(self) -> None:
+        """Let go of connections."""
+        if self._engine:
+            self._engine.dispose()
+        self._engine = None
+
+    @contextmanager
+    def _transaction(self, *, write: bool) -> Iterator[sa.Connection]:
+        """A transaction; its errors come out in our words, and a connection that may be broken is let go."""
+        try:
+            self._engine = self._engine or self._dialect.engine()
+            with self._engine.begin() as conn:
+                self._dialect.begin(conn, write=write)
+                yield conn
+        except FAILURES as error:
+            self.close()
+            raise self._dialect.error(error) from None
+
+    def _write(self, conn: sa.Connection, table: sa.Table, rows: Mapping[str, Rendered], now: datetime) -> int:
+        """Write the rows whose hash is not the stored one, sorted by key; how many those are."""
+        if not rows:
+            return 0
+        (key,) = table.primary_key.columns
+        query = sa.select(key, table.c.row_hash).where(self._dialect.among(key, list(rows)))
+        stored = {found: hashed for found, hashed in conn.execute(query)}
+        fresh = sorted((row for row in rows.values() if stored.get(row.key) != row.hash), key=attrgetter("key"))
+        if fresh:
+            encoders = _by_place(table, self._dialect.encode)
+            synced_at = time_text(now)
+            values = [(*_applied(encoders, row.values), synced_at, row.hash) for row in fresh]
+            self._dialect.upsert(conn, table, values, [row.size for row in fresh])
+        return len(fresh)
+
+    def _live_attachments(self, conn: sa.Connection, emails: Sequence[str]) -> Sequence[Mapping[str, Json]]:
+        table = self._tables[ATTACHMENTS]
+        listed = self._dialect.among(table.c.email_id, emails)
+        return self._read(conn, table, lambda query: query.where(listed, table.c.deleted == self._false))
+
+    def _store(self, conn: sa.Connection, position: Position | None) -> None:
+        place = (position.mirror, position.epoch, position.seq) if position else (None, None, None)
+        self._dialect.upsert(conn, self._position, [("feed", *place, VERSION)], [0])

@@ -1,0 +1,31 @@
+"""Teamwork and Missive on this machine: one seeded world behind both APIs, with scripted faults, limits and a switch for every unknown.
+
+Written from the vendors' documentation alone and independent of everything else here, so that a shared misunderstanding cannot hide.
+"""
+
+from .exchange import ConnectionReset, Hang, Request, Response
+from .faults import Fault, Faults, Kind
+from .limits import Limits, Window
+from .sandbox import Exchange, Sandbox
+from .serve import serve
+from .switches import Switches
+from .truth import Truth
+from .world import World
+
+__all__ = [
+    "ConnectionReset",
+    "Exchange",
+    "Fault",
+    "Faults",
+    "Hang",
+    "Kind",
+    "Limits",
+    "Request",
+    "Response",
+    "Sandbox",
+    "Switches",
+    "Truth",
+    "Window",
+    "World",
+    "serve",
+]

@@ -1,0 +1,193 @@
+"""The sandbox: one world, its faces, what goes wrong on the way, and a record of every request."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from typing import Self
+
+from .exchange import Request, Response
+from .faults import Faults, spoil
+from .files import SignedFiles
+from .limits import Limits, gates
+from .missive import MissiveFace
+from .server import Server
+from .switches import Switches
+from .teamwork import TeamworkFace
+from .truth import Truth
+from .world import World
+
+UNSTARTED_URL = "http://sandbox.test"
+REMEMBERED_PAGES = 8  # the newest good answers, for the fault that repeats one
+NO_ANSWER = 0  # the status in the log when nothing arrived
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One line of the log."""
+
+    at: float
+    face: str
+    method: str
+    path: str
+    params: Mapping[str, object]
+    status: int
+
+
+class Sandbox:
+    """Teamwork and Missive on this machine: in process through `respond`, or over HTTP between `start` and `stop`."""
+
+    def __init__(
+        self,
+        seed: int = 1,
+        tasks: int = 200,
+        conversations: int = 100,
+        *,
+        messages_per_conversation: int = 3,
+        switches: Switches | None = None,
+        clock: Callable[[], float] = time.time,
+        limits: Limits | None = None,
+        world: World | None = None,
+    ) -> None:
+        self.switches = world.switches if world is not None else switches or Switches()
+        self.world = world or World.seeded(
+            seed,
+            tasks=tasks,
+            conversations=conversations,
+            messages_per_conversation=messages_per_conversation,
+            clock=clock,
+            switches=self.switches,
+        )
+        self.limits = limits or Limits.off()
+        self.faults = Faults()
+        self.before_request: list[Callable[[Request], None]] = []
+        self.log: list[Exchange] = []
+        self.counts: Counter[tuple[str, int]] = Counter()  # (face, status) -> requests
+        self._files = SignedFiles(lambda: self.url, self.world.clock)
+        self._faces: dict[str, TeamworkFace | MissiveFace] = {
+            "teamwork": TeamworkFace(self.world.teamwork),
+            "missive": MissiveFace(self.world.missive, self._files),
+        }
+        self._gates = gates(self.limits, self.switches)
+        self._pages: dict[tuple[str, str], Response] = {}
+        self._server: Server | None = None
+
+    # --- answering ---
+
+    def respond(self, request: Request) -> Response:
+        """The answer to a request. Raises `ConnectionReset` or `Hang` when a fault says that none arrives."""
+        for hook in self.before_request:
+            hook(request)
+        face = face_of(request.path)
+        status = NO_ANSWER
+        try:
+            response = self._answer(face, request)
+            status = response.status
+            return response
+        finally:
+            with self.world.lock:
+                self.log.append(Exchange(self.world.clock(), face, request.method, request.path, dict(request.params), status))
+                self.counts[face, status] += 1
+
+    def _answer(self, face: str, request: Request) -> Response:
+        gate = self._gates[face]
+        verdict = gate.enter(request, self.world.clock())
+        try:
+            if verdict.refusal is not None:
+                return self._dressed(verdict.refusal, verdict.headers)
+            with self.world.lock:
+                good = self._dressed(self._faces[face].respond(request), verdict.headers)
+                previous = self._remember(face, request, good)
+            fault = self.faults.next(face, request.path)
+            return good if fault is None else spoil(fault, face, good, previous, self.world.clock())
+        finally:
+            gate.leave()
+
+    def _dressed(self, response: Response, headers: Mapping[str, str]) -> Response:
+        date = formatdate(self.world.clock(), usegmt=True)
+        return replace(response, headers={"Date": date, **headers, **response.headers})
+
+    def _remember(self, face: str, request: Request, good: Response) -> Response | None:
+        """Keep the answer for a while; returns the one before it on the same path."""
+        key = (face, request.path)
+        previous = self._pages.pop(key, None)
+        self._pages[key] = good
+        for old in list(self._pages)[:-REMEMBERED_PAGES]:
+            del self._pages[old]
+        return previous
+
+    # --- looking ---
+
+    def requests(self, face: str) -> list[Exchange]:
+        """The log of one face."""
+        return [exchange for exchange in self.log if exchange.face == face]
+
+    @property
+    def truth(self) -> Truth:
+        """What a perfect mirror holds now."""
+        return Truth(self.world, self.teamwork_url)
+
+    # --- over HTTP ---
+
+    def start(self, port: int = 0) -> Self:
+        """Serve on the loopback interface; port 0 takes a free one."""
+        self._server = Server(self.respond, port)
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and free the port."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def __enter__(self) -> Self:
+        return self if self._server is not None else self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where the sandbox answers; a made-up host while it is not started."""
+        return UNSTARTED_URL if self._server is None else self._server.url
+
+    @property
+    def teamwork_url(self) -> str:
+        """Teamwork's base URL: the site."""
+        return self.url
+
+    @property
+    def missive_url(self) -> str:
+        """Missive's base URL: ends in /v1."""
+        return f"{self.url}/v1"
+
+    @property
+    def teamwork_key(self) -> str:
+        """The first API key; further ones go into `world.teamwork.keys`."""
+        return next(iter(self.world.teamwork.keys))
+
+    @property
+    def missive_token(self) -> str:
+        """The first API token; further ones go into `world.missive.tokens`."""
+        return next(iter(self.world.missive.tokens))
+
+    def settings(self) -> dict[str, str]:
+        """Environment variables that point syncjob at this sandbox, as fast as its limits allow."""
+        settings = {
+            "TEAMWORK_BASE_URL": self.teamwork_url,
+            "TEAMWORK_API_KEY": self.teamwork_key,
+            "MISSIVE_BASE_URL": self.missive_url,
+            "MISSIVE_API_TOKEN": self.missive_token,
+        }
+        for face, windows in (("TEAMWORK", self.limits.teamwork), ("MISSIVE", self.limits.missive)):
+            rates = [f"{window.requests}/{window.seconds:g}" for window in windows]
+            settings[f"{face}_RATE_LIMIT"] = " ".join(rates) or "1000000/1"
+        return settings
+
+
+def face_of(path: str) -> str:
+    """Which vendor a path belongs to."""
+    return "missive" if path.startswith(("/v1/", "/attachments/")) else "teamwork"

@@ -1,0 +1,1 @@
+"""Where records come from: the vendors, and the way to ask them."""

@@ -1,0 +1,156 @@
+"""How many requests may still be sent, agreed between all processes that use one key.
+
+No library does this. pyrate-limiter and limits share windows between processes (SQLite, Redis), but know neither
+shares of a window by urgency, nor a vendor's "not before", nor the vendor changing the limit, all decided in one step.
+"""
+
+import fcntl
+import io
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from syncjob.core.errors import Transient
+from syncjob.core.model import WalkKind
+from syncjob.core.ports import Clock
+
+SHARES: Mapping[WalkKind, float] = {"changes": 0.90, "sweep": 0.85, "full": 0.80}
+"""How much of a window each walk may fill. The rest is for other users of the key, and for the journey: requests
+that we send a whole window apart may arrive a little closer together."""
+
+SLICE_SECONDS = 30
+"""Longer waits end a step (see `api`), so a long walk is spread such that its own pace never asks for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `limit` requests in any `seconds`."""
+
+    limit: int
+    seconds: int
+
+
+def parse_windows(text: str) -> tuple[Window, ...]:
+    """The windows in a setting like `300/60 900/900`."""
+    pairs = [re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", word) for word in text.split()]
+    if not pairs or None in pairs:
+        raise ValueError(f"{text!r} is not requests/seconds, such as 150/60, or several of them such as 300/60 900/900")
+    return tuple(Window(int(pair[1]), int(pair[2])) for pair in pairs if pair)
+
+
+@dataclass(slots=True)
+class _Log:
+    """What the processes share, in seconds since 1970: when it was written, the vendor's words, every recent request."""
+
+    at: float = 0.0
+    not_before: float = 0.0
+    learned: int = 0
+    times: list[float] = field(default_factory=list)
+
+    def settle(self, now: float, keep: float) -> None:
+        """Forget what is older than `keep` seconds. A clock that was set back takes the whole log back with it."""
+        back = max(0.0, self.at - now)
+        self.at = now
+        self.not_before -= back
+        self.times = [time - back for time in self.times if time - back > now - keep]
+
+
+class Limiter:
+    """Every request of the longest window, by time, so that no window is ever exceeded wherever it begins.
+
+    The log is kept at `path`, or in memory. With `learns`, the vendor's word replaces the limit of the only window.
+    """
+
+    def __init__(
+        self, windows: Sequence[Window], shares: Mapping[WalkKind, float], clock: Clock, path: Path | None = None, *, learns: bool = False
+    ) -> None:
+        if learns and len(windows) != 1:
+            raise ValueError("only a single window can be learned")
+        self._windows, self._shares, self._clock, self._path, self._learns = windows, shares, clock, path, learns
+        self._memory = io.BytesIO()
+        self._lock = threading.Lock()
+
+    def reserve(self, urgency: WalkKind) -> float:
+        """Book a request and return 0.0, or return the seconds after which to ask again.
+
+        Booked before it is sent: a crash in between costs one request of the budget, never one too many.
+        """
+        with self._log() as log:
+            free_at = [log.times[-count] + seconds for count, seconds in self._caps(urgency, log.learned) if len(log.times) >= count]
+            wait = max([log.not_before, *free_at]) - log.at
+            if wait <= 0:
+                log.times.append(log.at)
+            return max(0.0, wait)
+
+    def not_before(self, until: datetime) -> None:
+        """Hold every request, of any process, until then: the vendor asked for it."""
+        with self._log() as log:
+            log.not_before = max(log.not_before, until.timestamp())
+
+    def learn(self, limit: int) -> None:
+        """Take over the limit that the vendor's headers name, if the user set none."""
+        if self._learns and limit > 0:
+            with self._log() as log:
+                log.learned = limit
+
+    def _caps(self, urgency: WalkKind, learned: int) -> Iterator[tuple[int, int]]:
+        """The rules as (count, seconds): no more than so many requests, whatever they were for, in any so many seconds."""
+        for window in self._windows:
+            limit = learned if self._learns and learned else window.limit
+            share = limit * self._shares[urgency]
+            yield max(1, int(share)), window.seconds
+            if urgency != "changes" and window.seconds > SLICE_SECONDS:
+                yield max(1, int(share * SLICE_SECONDS / window.seconds)), SLICE_SECONDS
+
+    @contextmanager
+    def _log(self) -> Iterator[_Log]:
+        """The log, settled, this process's alone until it is written back."""
+        try:
+            with self._lock, self._open() as file:
+                now = self._clock.now().timestamp()  # read under the lock, so that times in the log only ever rise
+                log = self._read(file, now)
+                log.settle(now, max(window.seconds for window in self._windows))
+                yield log
+                _write(file, log)
+        except OSError as error:
+            raise Transient(f"The request log {self._path} cannot be used: {error.strerror}", hint="Check the state folder.") from error
+
+    @contextmanager
+    def _open(self) -> Iterator[IO[bytes]]:
+        if self._path is None:
+            yield self._memory
+            return
+        with os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # let go when the file is closed, if need be by the kernel
+            yield file
+
+    def _read(self, file: IO[bytes], now: float) -> _Log:
+        """The log as written. A missing one is empty; behind a damaged one there may be requests that we cannot know, so
+        the shortest window is waited out. Longer ones may then be exceeded once: a 429, which is obeyed."""
+        file.seek(0)
+        text = file.read()
+        if not text:
+            return _Log()
+        try:
+            kept = json.loads(text.partition(b"\n")[0])
+            return _Log(float(kept["at"]), float(kept["not_before"]), int(kept["learned"]), sorted(map(float, kept["times"])))
+        except (ValueError, TypeError, KeyError):
+            return _Log(not_before=now + min(window.seconds for window in self._windows))
+
+
+def _write(file: IO[bytes], log: _Log) -> None:
+    """One line, in place, then the rest cut off; a process killed in between leaves a tail that nobody reads.
+
+    No fsync: what a power cut takes from the log is younger than the minute that the machine needs to come back, and a
+    429 would say so.
+    """
+    file.seek(0)
+    file.write(json.dumps(asdict(log)).encode() + b"\n")
+    file.truncate()
