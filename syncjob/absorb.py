@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from syncjob.core.diff import diff, doubts
 from syncjob.core.guard import too_many
@@ -35,7 +36,7 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
     for stream, keys in by_stream(where for where, verb in plan.verdicts.items() if verb != "deleted").items():
         tx.walks.spare(stream, keys)
         tx.walks.unbury(source.name, stream, keys)
-    tx.walks.bury(source.name, page.rejected, walk=walk and walk.id, now=now)
+    tx.walks.bury(source.name, page.rejected, walk=walk.id if walk else None, now=now)
     tx.walks.settle(source.name, page.settled)
     tx.walks.want(source.name, [*page.wants, *questions])
     if walk:
@@ -51,7 +52,7 @@ def _advance(page: Page, leaf: Leaf, walk: Walk, plan: Plan, tx: Tx) -> None:
     verdicts |= plan.verdicts
     tx.walks.sight(walk.id, verdicts)
     met = sum(stream == walk.stream for stream, _ in verdicts)
-    values = {"requests": walk.requests + 1, "fetched": walk.fetched + met}
+    values: dict[str, Any] = {"requests": walk.requests + 1, "fetched": walk.fetched + met, "expected": walk.expected + page.expected}
     if page.position is not None:
         values |= {"position": dict(page.position), "listed": page.complete}
     if page.unread:
@@ -100,10 +101,11 @@ def finish(
     with store.begin() as tx:
         details = tx.walks.details(walk.id)
         held = _delete(walk, details["live"], tx, now, share=share, allow=allow)
+        told = f"{held} deletions are held, more than the guard allows: nothing was deleted" if held else None
         verdicts = tx.walks.verdicts(walk.id, walk.stream)
         fetched = sum(verdicts.values())
         complete = details["unread"] is None
-        tx.walks.update(walk.id, finished_at=now, complete=complete, verdicts=verdicts, fetched=fetched, error=held or details["unread"])
+        tx.walks.update(walk.id, finished_at=now, complete=complete, verdicts=verdicts, fetched=fetched, error=told or details["unread"], held=held)
         if walk.kind == "changes" and complete:
             tx.walks.set_stream(walk.stream, checkpoint=walk.until)
         if walk.kind == "full":
@@ -113,12 +115,12 @@ def finish(
         tx.walks.forget_sightings(walk.id)
 
 
-def _delete(walk: Walk, live: int, tx: Tx, now: datetime, *, share: float, allow: bool) -> str | None:
-    """Apply the walk's deletions together, or hold them together; why they are held."""
+def _delete(walk: Walk, live: int, tx: Tx, now: datetime, *, share: float, allow: bool) -> int:
+    """Apply the walk's deletions together, or hold them together; how many are held."""
     doomed = tx.walks.doomed(walk.id)
     emails = [each for each in doomed if each.stream == walk.stream]
     if too_many(len(emails), live, share=share) and not allow:
-        return f"{len(emails)} deletions held"
+        return len(emails)
     for stream, keys in by_stream((each.stream, each.key) for each in doomed).items():
         rows = tx.mirror.rows(stream, keys)
         for each in doomed:
@@ -127,5 +129,5 @@ def _delete(walk: Walk, live: int, tx: Tx, now: datetime, *, share: float, allow
                 record = Record(stream, row.key, row.data, row.version, row.updated_at, row.parent)
                 tx.mirror.apply([Change("deleted", record, row.digest, each.at or now, each.why)], observed=each.observed)
     tx.walks.forget_deletions(walk.id)
-    return None
+    return 0
 

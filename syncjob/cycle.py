@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from syncjob.absorb import NO_DATE, absorb, finish
 from syncjob.core.errors import ConfigError, Rejected, SyncjobError, Transient
-from syncjob.core.model import Answer, Batch, Call, FeedRow, Position, Rejection, Walk, WalkKind
+from syncjob.core.model import Answer, Batch, Call, FeedRow, Position, Rejection, Walk, WalkKind, Want
 from syncjob.core.ports import Clock, Destination, Source
 from syncjob.core.steps import Absorb, Ask, Begin, Finish, Identify, Rest, Rhythm, Standing, Turn, next_step
 from syncjob.spool import Spool
@@ -70,12 +70,13 @@ class SourcePart:
         with self._store.read() as tx:
             walks = tx.walks.open(stream)
             known, source = tx.walks.stream(stream), tx.walks.source(self.name)
-            asks, waiting = {}, {}
-            for walk in [*walks, None]:
-                wants = tx.walks.wanted(self.name, walk and walk.id, now)
-                asks[walk and walk.id] = self.source.batch(wants, last=walk is None or walk.listed)
-                if not wants and (later := tx.walks.waiting(self.name, walk and walk.id)):
-                    waiting[walk and walk.id] = later
+            asks: dict[int | None, Sequence[Want]] = {}
+            waiting: dict[int | None, datetime] = {}
+            for owner in (*(walk.id for walk in walks), None):
+                wants = tx.walks.wanted(self.name, owner, self.source.kinds, now)
+                asks[owner] = self.source.batch(wants)
+                if not wants and (later := tx.walks.waiting(self.name, owner)):
+                    waiting[owner] = later
         return Standing(
             leftovers=any(self._spool.leaves()),
             identified=source["access"] == self._access,
@@ -119,7 +120,7 @@ class SourcePart:
         self._observed += 1
         if walk and walk.until is None:
             self._check_clock(answer)
-        leaf = self._spool.write(observed=self._observed, walk=walk and walk.id, call=call, answer=answer)
+        leaf = self._spool.write(observed=self._observed, walk=walk.id if walk else None, call=call, answer=answer)
         absorb(leaf, self.source, self._store, self._spool, self._clock.now())
 
     def _check_clock(self, answer: Answer) -> None:
@@ -154,6 +155,11 @@ class DestinationPart:
         self._position = batch.position
         self._note(error=None)
         return None
+
+    @property
+    def seq(self) -> int:
+        """How far it has read the feed, as far as this run knows."""
+        return self._position.seq if self._position else 0
 
     def failed(self, error: SyncjobError) -> None:
         """Note a failed step for `status`; the next one asks the destination again where it stands."""

@@ -2,6 +2,8 @@
 
 import base64
 import difflib
+import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,20 +16,27 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from syncjob.core.errors import ConfigError
 
 BACKENDS = ("sqlite", "postgres", "airtable")
-SHORTEST_SECRET = 6
-"""Shorter values are no keys, and hiding them would garble every text that has these letters."""
+AIRTABLE, AIRTABLE_CONTENT = "https://api.airtable.com", "https://content.airtable.com"
 DEMO = "python -m syncjob demo"
+
+YEAR_SECONDS = 366 * 86_400
+SHORTEST_SECRET = 4
+"""Shorter values are no keys, and hiding them would garble every text that has these letters."""
 
 
 def _web_address(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be a web address like https://example.com")
-    return value.rstrip("/")
+    if parts.username is not None:
+        raise ValueError("must not contain a user or a password")
+    return value.removesuffix("/")
 
 
 def _day(value: str) -> datetime:
     try:
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            raise ValueError
         day = date.fromisoformat(value)
     except ValueError:
         raise ValueError("must be a date like 2026-01-31") from None
@@ -35,36 +44,38 @@ def _day(value: str) -> datetime:
 
 
 def _backends(value: str) -> tuple[str, ...]:
-    names = [name.strip().lower() for name in value.split(",") if name.strip()]
-    if not names or set(names) - set(BACKENDS) or len(set(names)) < len(names):
+    names = tuple(name.strip().lower() for name in value.split(","))
+    if set(names) - set(BACKENDS) or len(set(names)) < len(names):
         raise ValueError(f"must be some of {', '.join(BACKENDS)}, each once, separated by commas")
-    return tuple(names)
+    return names
 
 
 def _windows(value: str) -> tuple[tuple[int, int], ...]:
-    try:
-        windows = tuple((int(limit), int(seconds)) for limit, seconds in (word.split("/") for word in value.split()))
-    except ValueError:
-        windows = ()
-    if not windows or min(min(window) for window in windows) < 1:
+    pairs = [re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", word) for word in value.split()]
+    if None in pairs:
         raise ValueError("must be requests/seconds like 150/60, or several of them like 300/60 900/900")
-    return windows
+    return tuple((int(pair[1]), int(pair[2])) for pair in pairs if pair)
 
 
-def _dsn(value: str) -> SecretStr:
+def _dsn(value: str) -> str:
     if not value.startswith(("postgresql://", "postgres://")):
         raise ValueError("must begin with postgresql://")
-    return SecretStr(value)
+    try:
+        urlsplit(value)
+    except ValueError:
+        raise ValueError("must be like postgresql://user:password@host/database") from None
+    return value
 
 
 WebAddress = Annotated[str, BeforeValidator(_web_address)]
 Day = Annotated[datetime, BeforeValidator(_day)]
 Windows = Annotated[tuple[tuple[int, int], ...], BeforeValidator(_windows)]
-Positive = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(ge=1, le=YEAR_SECONDS)]
+SecondsOrNone = Annotated[float, Field(ge=0, le=YEAR_SECONDS)]
 
 
 class Settings(BaseModel):
-    """What the environment says (DESIGN, section 8); names are the variables' in lower case."""
+    """What the environment says (DESIGN, section 8); names are the variables' in lower case. Paths are absolute."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -82,34 +93,34 @@ class Settings(BaseModel):
     airtable_base_id: str | None = None
     airtable_emails_table: str = "Emails"
     airtable_tasks_table: str = "Tasks"
-    airtable_base_url: WebAddress = "https://api.airtable.com"
+    airtable_base_url: WebAddress = AIRTABLE
     airtable_content_url: WebAddress | None = None
-    airtable_deliver_seconds: Annotated[float, Field(ge=0)] = 0
+    airtable_deliver_seconds: SecondsOrNone = 0
     syncjob_state_dir: Path = Path("state")
-    poll_interval_seconds: Positive = 60
-    backfill_overlap_seconds: Annotated[float, Field(ge=0)] = 120
-    sweep_interval_seconds: Positive = 21600
-    once_max_seconds: Positive | None = None
+    poll_interval_seconds: Seconds = 60
+    backfill_overlap_seconds: SecondsOrNone = 120
+    sweep_interval_seconds: Seconds = 21600
+    once_max_seconds: Seconds | None = None
     max_delete_share: Annotated[float, Field(ge=0, le=1)] = 0.25
     teamwork_rate_limit: Windows | None = None
     missive_rate_limit: Windows = ((300, 60), (900, 900))
     airtable_rate_limit: Windows = ((5, 1),)
     http_retries: Annotated[int, Field(ge=1, le=100)] = 5
-    http_backoff_seconds: Annotated[float, Field(ge=0)] = 1
-    http_timeout_seconds: Positive = 60
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["text", "json"] = "text"
+    http_backoff_seconds: Annotated[float, Field(ge=0, le=3600)] = 1
+    http_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 60
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(str.lower)] = "text"
     folder: Path = Field(default=Path(), exclude=True)
 
     @property
     def state(self) -> Path:
-        """The state folder, absolute."""
-        return self.folder / self.syncjob_state_dir
+        """The state folder."""
+        return self.folder / self.syncjob_state_dir.expanduser()
 
     @property
     def sqlite_file(self) -> Path:
-        """The file of the SQLite destination, absolute."""
-        return self.folder / self.sqlite_path if self.sqlite_path else self.state / "data.db"
+        """The file of the SQLite destination."""
+        return self.folder / self.sqlite_path.expanduser() if self.sqlite_path else self.state / "data.db"
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -117,34 +128,46 @@ class Settings(BaseModel):
         keys = {"teamwork": self.teamwork_api_key, "missive": self.missive_api_token}
         return tuple(name for name, key in keys.items() if key)
 
+    @property
+    def airtable_content(self) -> str:
+        """Where Airtable takes files; it goes where the API goes, unless it is set itself."""
+        return self.airtable_content_url or (AIRTABLE_CONTENT if self.airtable_base_url == AIRTABLE else self.airtable_base_url)
+
     def secrets(self) -> tuple[str, ...]:
-        """Every value that must never be shown, in each form in which it could appear."""
-        whole = [key.get_secret_value() for key in (self.teamwork_api_key, self.missive_api_token, self.airtable_api_key, self.pg_dsn) if key]
+        """Every value that must never be shown, in each form in which it could appear, longest first."""
+        keys = (self.teamwork_api_key, self.missive_api_token, self.airtable_api_key, self.pg_dsn)
+        whole = {key.get_secret_value() for key in keys if key}
         if self.pg_dsn and (password := urlsplit(self.pg_dsn.get_secret_value()).password):
-            whole += [password, unquote(password)]
+            whole |= {password, unquote(password)}
         if self.teamwork_api_key:
-            whole.append(base64.b64encode(f"{self.teamwork_api_key.get_secret_value()}:x".encode()).decode())
-        forms = {form for value in whole for form in (value, quote(value, safe=""), base64.b64encode(value.encode()).decode())}
-        return tuple(sorted((form for form in forms if len(form) >= SHORTEST_SECRET), key=len, reverse=True))
+            whole.add(base64.b64encode(f"{self.teamwork_api_key.get_secret_value()}:x".encode()).decode())
+        forms = {form for value in whole for form in _forms(value)}
+        return tuple(sorted((form for form in forms if len(form) >= SHORTEST_SECRET), key=lambda form: (-len(form), form)))
+
+
+def _forms(value: str) -> tuple[str, ...]:
+    """A secret as it looks in text, in an address, in a header, in JSON and in Python."""
+    return value, quote(value), quote(value, safe=""), base64.b64encode(value.encode()).decode(), json.dumps(value)[1:-1], repr(value)[1:-1]
 
 
 NAMES = tuple(name.upper() for name in Settings.model_fields if name != "folder")
-SECRET = ("KEY", "TOKEN", "DSN", "SECRET", "PASSWORD")
+SECRET = ("API_KEY", "API_TOKEN", "DSN")
 
 
-def load(environ: Mapping[str, str], *, cwd: Path, need_source: bool = True) -> Settings:
-    """The settings of this run. Raises ConfigError that lists everything that is wrong."""
+def load(environ: Mapping[str, str], *, cwd: Path, flags: Mapping[str, str] | None = None, need_source: bool = True) -> Settings:
+    """The settings of this run; `flags` maps variables to what the command line says. Raises ConfigError listing all that is wrong."""
     env_file = cwd / ".env"
-    written = {name: value or "" for name, value in dotenv_values(env_file).items()} if env_file.is_file() else {}
-    values = {name: value for name in NAMES if (value := environ.get(name, written.get(name, "")).strip())}
+    written = _written(env_file)
+    layers = (flags or {}, environ, written)
+    values = {name: value for name in NAMES if (value := next((layer[name].strip() for layer in layers if layer.get(name, "").strip()), ""))}
     problems = _misspelled(written) + _incomplete(values)
-    settings = None
     try:
-        settings = Settings.model_validate({name.lower(): value for name, value in values.items()} | {"folder": cwd.resolve()})
+        settings = Settings.model_validate({name.lower(): value for name, value in values.items()} | {"folder": cwd.absolute()})
     except ValidationError as error:
         problems += [_told(problem, values) for problem in error.errors(include_url=False)]
-    if problems or settings is None:
-        raise ConfigError("\n".join(["the settings need mending:", *(f"  {line}" for line in problems)]), hint=f"set them in {env_file} or in the environment")
+    if problems:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise ConfigError(f"the settings need mending:\n{lines}", hint=f"set them in {env_file} or in the environment; config/.env.example shows them all")
     if need_source and not settings.sources:
         raise ConfigError(
             "no source is configured: set TEAMWORK_BASE_URL and TEAMWORK_API_KEY, or MISSIVE_API_TOKEN",
@@ -153,26 +176,35 @@ def load(environ: Mapping[str, str], *, cwd: Path, need_source: bool = True) -> 
     return settings
 
 
+def _written(env_file: Path) -> dict[str, str]:
+    """What the `.env` file says, word for word: no `${NAME}` in it is replaced, since a password may look like one."""
+    try:
+        return {name: value or "" for name, value in dotenv_values(env_file, interpolate=False).items()}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{env_file} cannot be read ({error.__class__.__name__})", hint="make it a readable text file in UTF-8") from None
+
+
 def _incomplete(values: Mapping[str, str]) -> list[str]:
     """What belongs together must be there together."""
-    missing = []
-    for one, other in (("TEAMWORK_BASE_URL", "TEAMWORK_API_KEY"), ("TEAMWORK_API_KEY", "TEAMWORK_BASE_URL")):
-        if one in values and other not in values:
-            missing.append(f"{other} is missing ({one} is set)")
+    backends = values.get("DB_BACKEND", "").lower()
+    needs = [("TEAMWORK_BASE_URL", "TEAMWORK_API_KEY"), ("TEAMWORK_API_KEY", "TEAMWORK_BASE_URL")]
+    missing = [f"{other} is missing ({one} is set)" for one, other in needs if one in values and other not in values]
     for backend, names in (("postgres", ("PG_DSN",)), ("airtable", ("AIRTABLE_API_KEY", "AIRTABLE_BASE_ID"))):
-        if backend in values.get("DB_BACKEND", "").lower():
+        if backend in backends:
             missing += [f"{name} is missing (DB_BACKEND has {backend})" for name in names if name not in values]
     return missing
 
 
 def _told(problem: Any, values: Mapping[str, str]) -> str:
-    """One problem as a person reads it: the variable, its value unless it is secret, and what is wrong."""
+    """One problem as a person reads it: the variable, its value unless it is or holds a secret, and what is wrong."""
     name = str(problem["loc"][0]).upper()
-    shown = "" if any(word in name for word in SECRET) else f"={values.get(name, '')}"
-    return f"{name}{shown}: {str(problem['msg']).removeprefix('Value error, ')}"
+    value = values[name]
+    shown = "" if name.endswith(SECRET) or "@" in value else f"={value[:100]}"
+    wrong = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{name}{shown}: {wrong[0].lower()}{wrong[1:]}"
 
 
 def _misspelled(written: Mapping[str, str]) -> list[str]:
     """Variables of the `.env` file that nobody reads but that look like ours."""
-    close = {name: difflib.get_close_matches(name, NAMES, n=1, cutoff=0.85) for name in written if name not in NAMES}
+    close = {name: difflib.get_close_matches(name.upper(), NAMES, n=1, cutoff=0.85) for name in written if name not in NAMES}
     return [f"{name} in .env is not known; did you mean {match[0]}?" for name, match in close.items() if match]

@@ -99,7 +99,7 @@ class Page:
     `records` were shown whole, `sighted` and `inaccessible` are (stream, key) that were met and found equal, or
     refused. `wants` are new questions, `settled` those that this answer ends, as (kind, key). `position` is where
     the walk continues; `complete` means that the source itself said that this was the end of its list. `unread`
-    says what the API cannot show at all.
+    says what the API cannot show at all, `expected` how many records more the walk will meet, for its progress only.
     """
 
     records: tuple[Record, ...] = ()
@@ -112,6 +112,7 @@ class Page:
     position: Mapping[str, Json] | None = None
     complete: bool = False
     unread: str | None = None
+    expected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class Walk:
     reread: bool = False
     requests: int = 0
     fetched: int = 0
+    expected: int = 0
 
 
 @dataclass(frozen=True, slots=True)

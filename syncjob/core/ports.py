@@ -41,6 +41,8 @@ class Source(Protocol):
 
     name: str
     stream: str
+    kinds: tuple[str, ...]
+    """The kinds of want it knows."""
 
     def begin(self, walk: Walk) -> Mapping[str, Json]:
         """The position a new walk starts from."""
@@ -48,11 +50,8 @@ class Source(Protocol):
     def page_call(self, walk: Walk, known: Known) -> Call:
         """The next page of a walk."""
 
-    def batch(self, wants: Sequence[Want], *, last: bool) -> Sequence[Want]:
-        """Those of a walk's wants that the next call should ask, in one call; empty: first go on with the list.
-
-        `last` says that the list is at its end, so that nothing more will join an unfilled batch.
-        """
+    def batch(self, wants: Sequence[Want]) -> Sequence[Want]:
+        """Those of a walk's wants (the oldest few of each kind) that the next call should ask together."""
 
     def want_call(self, wants: Sequence[Want], known: Known) -> Call:
         """The call that asks these wants, which `batch` chose."""

@@ -132,11 +132,14 @@ def _due(now: datetime, standing: Standing, rhythm: Rhythm) -> WalkKind | None:
 
 
 def _go_on(walk: Walk, standing: Standing) -> Step | None:
-    """The next step of an open walk: its wants, then its list, then its end; None while its wants have to wait."""
-    if asks := standing.asks.get(walk.id):
-        return Ask(walk, asks)
+    """The next step of an open walk: its list, then its wants, then its end; None while its wants have to wait.
+
+    The list comes first because it is short and says how much there is to ask, so that progress has an end in sight.
+    """
     if not walk.listed:
         return Turn(walk)
+    if asks := standing.asks.get(walk.id):
+        return Ask(walk, asks)
     return None if walk.id in standing.waiting else Finish(walk)
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 
 import requests
 from requests import exceptions
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_any
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from urllib3.exceptions import HTTPError
 
 from syncjob.core.errors import ConfigError, Forbidden, Later, Transient
@@ -84,7 +84,7 @@ class Api:
         end = self._clock.monotonic() + self._deadline
         return Retrying(
             retry=retry_if_exception_type(_Again),
-            stop=stop_any(stop_after_attempt(self._tries), lambda _: self._clock.monotonic() >= end),
+            stop=lambda state: state.attempt_number >= self._tries or self._clock.monotonic() >= end,
             wait=self._wait_after,
             sleep=self._pause,
             retry_error_callback=self._give_up,

@@ -32,6 +32,7 @@ class Missive:
 
     name = "missive"
     stream = EMAILS
+    kinds: tuple[str, ...] = ("thread", "body")
 
     def __init__(self, process_after: datetime | None = None) -> None:
         self._process_after = process_after
@@ -49,16 +50,13 @@ class Missive:
         limit = SMALLEST_LIMIT if position.get("probe") else position["limit"]
         return Call("list", "/conversations", ((position["box"], "true"), *_paging(limit, position["until"])), position)
 
-    def batch(self, wants: Sequence[Want], *, last: bool) -> Sequence[Want]:
-        """Threads first, one by one; then bodies, in tens while more may join."""
-        for want in wants:
-            if want.kind != "body":
-                return [want]
-        if not wants:
-            return []
-        most = wants[0].about.get("most", BODIES)
-        chosen = [want for want in wants if want.about.get("most", BODIES) == most][:most]
-        return chosen if last or len(chosen) == most or most < BODIES else []
+    def batch(self, wants: Sequence[Want]) -> Sequence[Want]:
+        """Bodies where they fill a call, else the next thread, else the bodies that are left."""
+        bodies = [want for want in wants if want.kind == "body"]
+        threads = [want for want in wants if want.kind == "thread"]
+        most = bodies[0].about.get("most", BODIES) if bodies else BODIES
+        alike = [want for want in bodies if want.about.get("most", BODIES) == most][:most]
+        return alike if len(alike) == most or not threads else threads[:1]
 
     def want_call(self, wants: Sequence[Want], known: Known) -> Call:
         want = wants[0]
@@ -116,7 +114,8 @@ class Missive:
         if len(times) < len(found):
             raise Incomplete("missive.emails: a conversation without `last_activity_at`", hint="the next run tries again")
         then, complete, unread = self._onward(walk, position, times, fresh=len(found) - len(met))
-        return Page(records, stubs, rejected=rejected, wants=tuple(wants), position=then, complete=complete, unread=unread)
+        expected = sum(want.about["count"] or 0 for want in wants)
+        return Page(records, stubs, rejected=rejected, wants=tuple(wants), position=then, complete=complete, unread=unread, expected=expected)
 
     def _needs_thread(self, walk: Walk, found: Conversation, record: Record, row: Row | None, is_met: bool) -> bool:
         """Whether a conversation's messages may differ from what the mirror holds."""

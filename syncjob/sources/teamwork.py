@@ -44,6 +44,7 @@ class Teamwork:
 
     name = "teamwork"
     stream = TASKS
+    kinds: tuple[str, ...] = ("look_up",)
 
     def __init__(self, base_url: str, process_after: datetime | None = None) -> None:
         self._base_url = base_url
@@ -70,7 +71,7 @@ class Teamwork:
         paging = (("page", str(position["page"])), ("pageSize", str(PAGE_SIZE)))
         return Call(name, f"{ROOT}/tasks.json", filters + VISIBLE + SIDELOAD + ORDER + paging, position)
 
-    def batch(self, wants: Sequence[Want], *, last: bool) -> Sequence[Want]:
+    def batch(self, wants: Sequence[Want]) -> Sequence[Want]:
         return wants[:1]
 
     def want_call(self, wants: Sequence[Want], known: Known) -> Call:

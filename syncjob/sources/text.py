@@ -22,7 +22,7 @@ from inscriptis.model.tag import CustomHtmlTagHandlerMapping
 from lxml.etree import LxmlError, iterwalk
 from lxml.html import HTMLParser, document_fromstring
 
-LAID_OUT = 300_000  # characters; 0.5 s at worst
+LAID_OUT = 300_000  # characters, laid out in 0.7 s at worst
 DEEPEST = 200
 
 TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9-]*(?:\s|/?>)|<!(?:--|doctype)", re.IGNORECASE)  # not <ann@example.com>, not a < b

@@ -1,7 +1,8 @@
 """The changes feed: the mirror's rows in order of their seq, for destinations that read at their own pace."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -74,6 +75,10 @@ class Feed:
         """Keep for `status` how far a destination was when it was last asked; its own position decides."""
         values = {"name": name, "seq": seq or 0, "level_at": level_at, "error": error}
         statement = insert(destinations).values(values)
-        kept = {"error": statement.excluded.error} | ({} if seq is None else {"seq": statement.excluded.seq})
+        kept: dict[str, Any] = {"error": statement.excluded.error} | ({} if seq is None else {"seq": statement.excluded.seq})
         kept["level_at"] = sa.func.coalesce(statement.excluded.level_at, destinations.c.level_at)
         self._connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=kept))
+
+    def noted(self) -> Sequence[Mapping[str, Any]]:
+        """What was noted last of each destination."""
+        return [dict(found) for found in self._connection.execute(destinations.select()).mappings()]

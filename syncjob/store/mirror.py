@@ -93,6 +93,11 @@ class Mirror:
         """How many rows of a stream are live."""
         return self._connection.execute(sa.select(streams.c.live).where(streams.c.stream == stream)).scalar() or 0
 
+    def deleted(self, stream: str) -> int:
+        """How many rows of a stream are deleted."""
+        query = sa.select(sa.func.count()).where(rows.c.stream == stream, rows.c.deleted_at.is_not(None), rows.c.data.is_not(None))
+        return self._connection.execute(query).scalar_one()
+
     def newest_seq(self) -> int:
         """The seq of the newest change, 0 for none."""
         return self._connection.execute(sa.select(sa.func.max(rows.c.seq))).scalar() or 0

@@ -90,6 +90,8 @@ walks = sa.Table(
     sa.Column("complete", Boolean, nullable=False, default=False),
     sa.Column("requests", Integer, nullable=False, default=0),
     sa.Column("fetched", Integer, nullable=False, default=0),
+    sa.Column("expected", Integer, nullable=False, default=0),
+    sa.Column("held", Integer, nullable=False, default=0),
     sa.Column("verdicts", JSON(none_as_null=True)),
     sa.Column("unread", Text),
     sa.Column("error", Text),
@@ -115,7 +117,7 @@ wants = sa.Table(
     sa.Column("tries", Integer, nullable=False, default=0),
     sa.Column("not_before", Time),
     sa.UniqueConstraint("source", "kind", "key"),
-    sa.Index("wants_by_walk", "source", "walk", "id"),
+    sa.Index("wants_by_walk", "source", "walk", "kind", "id"),
 )  # fmt: skip
 deletions = sa.Table(
     "deletions", metadata,

@@ -43,7 +43,7 @@ class Walks:
 
     def details(self, id_: int) -> Mapping[str, Any]:
         """All columns of a walk, for reports."""
-        return self._connection.execute(walks.select().where(walks.c.id == id_)).mappings().one()
+        return dict(self._connection.execute(walks.select().where(walks.c.id == id_)).mappings().one())
 
     def sight(self, walk: int, verdicts: Mapping[tuple[str, str], Verb]) -> int:
         """Note that a walk met these keys, and its verdict on each; how many of them it had not met before."""
@@ -86,13 +86,13 @@ class Walks:
             again = {name: getattr(statement.excluded, name) for name in ("walk", "about", "tries")} | {"not_before": None}
             self._connection.execute(statement.on_conflict_do_update(index_elements=["source", "kind", "key"], set_=again), new)
 
-    def wanted(self, source: str, walk: int | None, now: datetime, *, limit: int = 200) -> list[Want]:
-        """The oldest questions of a walk that may be asked now."""
+    def wanted(self, source: str, walk: int | None, kinds: Iterable[str], now: datetime, *, limit: int = 20) -> list[Want]:
+        """The oldest questions of a walk that may be asked now, a few of each kind."""
         owner = wants.c.walk.is_(None) if walk is None else wants.c.walk == walk
         due = sa.or_(wants.c.not_before.is_(None), wants.c.not_before <= now)
         query = sa.select(wants.c.kind, wants.c.stream, wants.c.key, wants.c.about, wants.c.walk, wants.c.tries)
-        found = self._connection.execute(query.where(wants.c.source == source, owner, due).order_by(wants.c.id).limit(limit))
-        return [Want(*want) for want in found]
+        query = query.where(wants.c.source == source, owner, due).order_by(wants.c.id).limit(limit)
+        return [Want(*want) for kind in kinds for want in self._connection.execute(query.where(wants.c.kind == kind))]
 
     def waiting(self, source: str, walk: int | None) -> datetime | None:
         """When the first of a walk's postponed questions may be asked."""
@@ -143,6 +143,10 @@ class Walks:
                 new += 1
         return new
 
+    def count_dead(self, part: str) -> int:
+        """How many dead letters a part has."""
+        return self._connection.execute(sa.select(sa.func.count()).where(dead_letters.c.part == part)).scalar_one()
+
     def unbury(self, part: str, stream: str, keys: Collection[str]) -> None:
         """Forget dead letters of keys that went through."""
         where = (dead_letters.c.part == part, dead_letters.c.stream == stream, keys_in(dead_letters.c.key, keys))
@@ -153,7 +157,7 @@ class Walks:
     def stream(self, stream: str) -> Mapping[str, Any]:
         """The stream's row: checkpoint, live, process_after, swept_at, late_seconds."""
         found = self._connection.execute(streams.select().where(streams.c.stream == stream)).mappings().one_or_none()
-        return found or {"stream": stream, "checkpoint": None, "live": 0, "process_after": None, "swept_at": None, "late_seconds": 0}
+        return dict(found) if found else {"stream": stream, "checkpoint": None, "live": 0, "process_after": None, "swept_at": None, "late_seconds": 0}
 
     def set_stream(self, stream: str, **values: Any) -> None:
         """Set columns of the stream's row."""
@@ -163,7 +167,7 @@ class Walks:
     def source(self, source: str) -> Mapping[str, Json]:
         """The source's row: identity, access, absorbed."""
         found = self._connection.execute(sources.select().where(sources.c.source == source)).mappings().one_or_none()
-        return found or {"source": source, "identity": None, "access": None, "absorbed": 0}
+        return dict(found) if found else {"source": source, "identity": None, "access": None, "absorbed": 0}
 
     def set_source(self, source: str, **values: Any) -> None:
         """Set columns of the source's row."""

@@ -1,0 +1,135 @@
+"""The job, put together from its settings."""
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from syncjob.core.errors import ConfigError
+from syncjob.core.ports import Destination, Source
+from syncjob.core.steps import Rhythm
+from syncjob.cycle import DestinationPart, SourcePart
+from syncjob.destinations import SqlDestination, postgres_url, sqlite_url
+from syncjob.drive import WallClock
+from syncjob.settings import Settings
+from syncjob.sources.api import Api, basic, bearer
+from syncjob.sources.limits import SHARES, Limiter, Window
+from syncjob.sources.missive import Missive
+from syncjob.sources.teamwork import Teamwork
+from syncjob.spool import Spool
+from syncjob.store import Store
+
+TEAMWORK_WINDOW = Window(150, 60)
+"""Teamwork's documented limit, until its own headers name another: https://apidocs.teamwork.com (rate limits)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the command line asks of one run. Empty `sources` or `destinations`: all that are configured."""
+
+    full: bool = False
+    sweep: bool = False
+    allow_deletes: bool = False
+    new_identity: bool = False
+    sources: tuple[str, ...] = ()
+    destinations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All parts of a run, on one store."""
+
+    store: Store
+    sources: Sequence[SourcePart]
+    destinations: Sequence[DestinationPart]
+    apis: Sequence[tuple[str, Api]]
+
+    def close(self) -> None:
+        """Let go of connections and files."""
+        for _, api in self.apis:
+            api.close()
+        for part in self.destinations:
+            part.destination.close()
+        self.store.close()
+
+
+def build(settings: Settings, choices: Choices, stop: threading.Event) -> Job:
+    """The parts that these settings and choices name. Raises ConfigError for a name that is not configured."""
+    _check_names("source", choices.sources, settings.sources, "--source")
+    _check_names("destination", choices.destinations, settings.db_backend, "--destination")
+    clock = WallClock(stop)
+    store = Store(settings.state / "mirror.db")
+    chosen = [name for name in settings.sources if name in choices.sources or not choices.sources]
+    apis = [(name, APIS[name](settings, clock)) for name in chosen]
+    sources = [_source_part(settings, choices, store, clock, SOURCES[name](settings), api) for name, api in apis]
+    names = [name for name in settings.db_backend if name in choices.destinations or not choices.destinations]
+    destinations = [DestinationPart(DESTINATIONS[name](settings, clock), store, clock) for name in names]
+    return Job(store, sources, destinations, apis)
+
+
+def _check_names(what: str, asked: Sequence[str], known: Sequence[str], flag: str) -> None:
+    if unknown := set(asked) - set(known):
+        raise ConfigError(f"{what} {', '.join(sorted(unknown))} is not configured", hint=f"{flag} takes one of: {', '.join(known) or 'none'}")
+
+
+def _source_part(settings: Settings, choices: Choices, store: Store, clock: WallClock, source: Source, api: Api) -> SourcePart:
+    rhythm = Rhythm(timedelta(seconds=settings.poll_interval_seconds), full_asked=choices.full)
+    return SourcePart(
+        source, api.get, store, Spool(settings.state / "spool" / source.name), clock, rhythm,
+        access=_access(settings, source.name),
+        overlap=timedelta(seconds=settings.backfill_overlap_seconds),
+        process_after=getattr(settings, f"{source.name}_process_after"),
+        share=settings.max_delete_share,
+        allow_deletes=choices.allow_deletes,
+        new_identity=choices.new_identity,
+    )  # fmt: skip
+
+
+def _access(settings: Settings, source: str) -> str:
+    """A fingerprint of the key and the URL: as long as it is the same, nobody asks whose key it is."""
+    key = settings.teamwork_api_key if source == "teamwork" else settings.missive_api_token
+    text = f"{getattr(settings, f'{source}_base_url')} {key.get_secret_value() if key else ''}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _teamwork_api(settings: Settings, clock: WallClock) -> Api:
+    windows = _windows(settings.teamwork_rate_limit) or (TEAMWORK_WINDOW,)
+    limiter = Limiter(windows, SHARES, clock, settings.state / "teamwork.limits", learns=settings.teamwork_rate_limit is None)
+    key = settings.teamwork_api_key
+    return _api("teamwork", settings.teamwork_base_url or "", basic(key.get_secret_value() if key else ""), limiter, settings, clock, "TEAMWORK_API_KEY")
+
+
+def _missive_api(settings: Settings, clock: WallClock) -> Api:
+    limiter = Limiter(_windows(settings.missive_rate_limit), SHARES, clock, settings.state / "missive.limits")
+    token = settings.missive_api_token
+    return _api("missive", settings.missive_base_url, bearer(token.get_secret_value() if token else ""), limiter, settings, clock, "MISSIVE_API_TOKEN")
+
+
+def _api(name: str, url: str, auth: dict[str, str], limiter: Limiter, settings: Settings, clock: WallClock, key_setting: str) -> Api:
+    return Api(
+        name, url, auth, limiter, clock, key_setting=key_setting, tries=settings.http_retries,
+        backoff=settings.http_backoff_seconds, timeout=settings.http_timeout_seconds,
+    )  # fmt: skip
+
+
+def _windows(pairs: Sequence[tuple[int, int]] | None) -> tuple[Window, ...]:
+    return tuple(Window(*pair) for pair in pairs or ())
+
+
+def _sqlite(settings: Settings, clock: WallClock) -> Destination:
+    return SqlDestination("sqlite", sqlite_url(settings.sqlite_file), clock=clock)
+
+
+def _postgres(settings: Settings, clock: WallClock) -> Destination:
+    dsn = settings.pg_dsn
+    return SqlDestination("postgres", postgres_url(dsn.get_secret_value() if dsn else ""), schema=settings.pg_schema, clock=clock)
+
+
+APIS: dict[str, Callable[[Settings, WallClock], Api]] = {"teamwork": _teamwork_api, "missive": _missive_api}
+SOURCES: dict[str, Callable[[Settings], Source]] = {
+    "teamwork": lambda settings: Teamwork(settings.teamwork_base_url or "", settings.teamwork_process_after),
+    "missive": lambda settings: Missive(settings.missive_process_after),
+}
+DESTINATIONS: dict[str, Callable[[Settings, WallClock], Destination]] = {"sqlite": _sqlite, "postgres": _postgres}
+

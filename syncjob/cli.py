@@ -1,0 +1,149 @@
+"""The command line. Everything slow to import is imported by the command that needs it."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from syncjob.core.errors import SyncjobError
+from syncjob.report import Report, configure_logging
+from syncjob.settings import Settings, load
+
+
+def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
+    """Run one command; its exit code (DESIGN, section 8)."""
+    environ = os.environ if environ is None else environ
+    args = _parser().parse_args(argv)
+    stop = threading.Event()
+    caught = _stop_on_signals(stop)
+    try:
+        code = COMMANDS[args.command](args, environ, stop)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return 128 + caught[0] if caught and args.command != "run" else code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="syncjob", description="Keeps a database equal to Teamwork and Missive, by polling alone.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    once = commands.add_parser("once", help="poll, sync and deliver until nothing is due, then exit (for cron)")
+    once.add_argument("--full-resync", action="store_true", help="read every record again")
+    once.add_argument("--new-identity", action="store_true", help="accept that a key now belongs to another user; goes with --full-resync")
+    _add_parts(once)
+    _add_output(once)
+
+    run = commands.add_parser("run", help="stay up and sync at every POLL_INTERVAL_SECONDS")
+    _add_parts(run)
+
+    status = commands.add_parser("status", help="how far everything is; asks nobody")
+    status.add_argument("--json", action="store_true", help="print one JSON document")
+
+    demo = commands.add_parser("demo", help="see the whole job run against a sandbox: no account, no key")
+    demo.add_argument("--state", type=Path, default=None, metavar="FOLDER", help="keep the demo's data here (default: a new temporary folder)")
+
+    sandbox = commands.add_parser("sandbox", help="Teamwork and Missive on this machine, to try settings on")
+    for flag, default in (("--port", 8765), ("--seed", 1), ("--tasks", 200), ("--conversations", 100)):
+        sandbox.add_argument(flag, type=int, default=default, help=f"(default: {default})")
+    return parser
+
+
+def _add_parts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", action="append", default=[], choices=("teamwork", "missive"), help="only this source; may be repeated")
+    parser.add_argument("--destination", action="append", default=[], metavar="NAME", help="only this destination; may be repeated")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print exactly one JSON document on standard output")
+    parser.add_argument("--quiet", action="store_true", help="print only what a person must act on")
+
+
+def _once(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
+    def work(settings: Settings, report: Report) -> int:
+        from syncjob.build import Choices
+        from syncjob.once import run_once
+
+        choices = Choices(full=args.full_resync, new_identity=args.new_identity, sources=tuple(args.source), destinations=tuple(args.destination))
+        ran = run_once(settings, choices, report, stop)
+        if args.json:
+            report.document(ran.document)
+        return ran.exit
+
+    return _with_settings(work, environ, quiet=args.quiet, as_json=args.json)
+
+
+def _run(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
+    def work(settings: Settings, report: Report) -> int:
+        from syncjob.build import Choices
+        from syncjob.scheduler import run_forever
+
+        return run_forever(settings, Choices(sources=tuple(args.source), destinations=tuple(args.destination)), report, stop)
+
+    return _with_settings(work, environ)
+
+
+def _status(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
+    def work(settings: Settings, report: Report) -> int:
+        from syncjob.status import show, standing
+
+        found = standing(settings)
+        report.document(found) if args.json else show(found, report)
+        return 0
+
+    return _with_settings(work, environ, as_json=args.json, need_source=False)
+
+
+def _demo(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
+    from syncjob.demo import run_demo
+
+    return run_demo(args.state, Report(), stop)
+
+
+def _sandbox(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
+    from syncjob.sandbox import serve
+
+    serve(args.port, args.seed, args.tasks, args.conversations, until=stop.wait)
+    return 0
+
+
+COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str], threading.Event], int]] = {
+    "once": _once, "run": _run, "status": _status, "demo": _demo, "sandbox": _sandbox,
+}  # fmt: skip
+
+
+def _with_settings(
+    work: Callable[[Settings, Report], int], environ: Mapping[str, str], *, quiet: bool = False, as_json: bool = False, need_source: bool = True
+) -> int:
+    """Load the settings and do the work; tell what went wrong, as text and, if asked for, as the one JSON document."""
+    report = Report(quiet=quiet, as_json=as_json)
+    try:
+        settings = load(environ, cwd=Path.cwd(), need_source=need_source)
+        report = Report(secrets=settings.secrets(), quiet=quiet, as_json=as_json)
+        configure_logging(report, level=settings.log_level, form=settings.log_format)
+        return report.step("syncjob", lambda: work(settings, report))
+    except SyncjobError as error:
+        report.problem("syncjob", error)
+        if as_json:
+            report.document({"version": 1, "exit": error.exit, "error": error.message, "hint": error.hint})
+        return error.exit
+
+
+def _stop_on_signals(stop: threading.Event) -> list[int]:
+    """Let SIGTERM and SIGINT stop the work at its next durable point; the list gets the signal's number."""
+    caught: list[int] = []
+
+    def on_signal(number: int, frame: object) -> None:
+        caught.append(number)
+        stop.set()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, on_signal)
+    return caught
+
+
