@@ -76,7 +76,9 @@ def _plan(page: Page, observed: int, source: Source, tx: Tx) -> tuple[Plan, list
     return plan, questions
 
 
-def _heirs(changes: Sequence[Change], rows: Mapping[tuple[str, str], Row], shown: Sequence[Record], source: Source, tx: Tx) -> Sequence[Record]:
+def _heirs(
+    changes: Sequence[Change], rows: Mapping[tuple[str, str], Row], shown: Sequence[Record], source: Source, tx: Tx
+) -> Sequence[Record]:
     """The children of records whose content or presence changed, as they are now; those shown themselves stand as shown."""
     own = {(record.stream, record.key) for record in shown}
     found = []
@@ -105,7 +107,9 @@ def finish(
         verdicts = tx.walks.verdicts(walk.id, walk.stream)
         fetched = sum(verdicts.values())
         complete = details["unread"] is None
-        tx.walks.update(walk.id, finished_at=now, complete=complete, verdicts=verdicts, fetched=fetched, error=told or details["unread"], held=held)
+        tx.walks.update(
+            walk.id, finished_at=now, complete=complete, verdicts=verdicts, fetched=fetched, error=told or details["unread"], held=held
+        )
         if walk.kind == "changes" and complete:
             tx.walks.set_stream(walk.stream, checkpoint=walk.until)
         if walk.kind == "full":
@@ -130,4 +134,3 @@ def _delete(walk: Walk, live: int, tx: Tx, now: datetime, *, share: float, allow
                 tx.mirror.apply([Change("deleted", record, row.digest, each.at or now, each.why)], observed=each.observed)
     tx.walks.forget_deletions(walk.id)
     return 0
-

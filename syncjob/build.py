@@ -70,7 +70,9 @@ def build(settings: Settings, choices: Choices, stop: threading.Event) -> Job:
 
 def _check_names(what: str, asked: Sequence[str], known: Sequence[str], flag: str) -> None:
     if unknown := set(asked) - set(known):
-        raise ConfigError(f"{what} {', '.join(sorted(unknown))} is not configured", hint=f"{flag} takes one of: {', '.join(known) or 'none'}")
+        raise ConfigError(
+            f"{what} {', '.join(sorted(unknown))} is not configured", hint=f"{flag} takes one of: {', '.join(known) or 'none'}"
+        )
 
 
 def _source_part(settings: Settings, choices: Choices, store: Store, clock: WallClock, source: Source, api: Api) -> SourcePart:
@@ -97,13 +99,29 @@ def _teamwork_api(settings: Settings, clock: WallClock) -> Api:
     windows = _windows(settings.teamwork_rate_limit) or (TEAMWORK_WINDOW,)
     limiter = Limiter(windows, SHARES, clock, settings.state / "teamwork.limits", learns=settings.teamwork_rate_limit is None)
     key = settings.teamwork_api_key
-    return _api("teamwork", settings.teamwork_base_url or "", basic(key.get_secret_value() if key else ""), limiter, settings, clock, "TEAMWORK_API_KEY")
+    return _api(
+        "teamwork",
+        settings.teamwork_base_url or "",
+        basic(key.get_secret_value() if key else ""),
+        limiter,
+        settings,
+        clock,
+        "TEAMWORK_API_KEY",
+    )
 
 
 def _missive_api(settings: Settings, clock: WallClock) -> Api:
     limiter = Limiter(_windows(settings.missive_rate_limit), SHARES, clock, settings.state / "missive.limits")
     token = settings.missive_api_token
-    return _api("missive", settings.missive_base_url, bearer(token.get_secret_value() if token else ""), limiter, settings, clock, "MISSIVE_API_TOKEN")
+    return _api(
+        "missive",
+        settings.missive_base_url,
+        bearer(token.get_secret_value() if token else ""),
+        limiter,
+        settings,
+        clock,
+        "MISSIVE_API_TOKEN",
+    )
 
 
 def _api(name: str, url: str, auth: dict[str, str], limiter: Limiter, settings: Settings, clock: WallClock, key_setting: str) -> Api:
@@ -132,4 +150,3 @@ SOURCES: dict[str, Callable[[Settings], Source]] = {
     "missive": lambda settings: Missive(settings.missive_process_after),
 }
 DESTINATIONS: dict[str, Callable[[Settings, WallClock], Destination]] = {"sqlite": _sqlite, "postgres": _postgres}
-

@@ -45,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="print one JSON document")
 
     demo = commands.add_parser("demo", help="see the whole job run against a sandbox: no account, no key")
-    demo.add_argument("--state", type=Path, default=None, metavar="FOLDER", help="keep the demo's data here (default: a new temporary folder)")
+    demo.add_argument(
+        "--state", type=Path, default=None, metavar="FOLDER", help="keep the demo's data here (default: a new temporary folder)"
+    )
 
     sandbox = commands.add_parser("sandbox", help="Teamwork and Missive on this machine, to try settings on")
     for flag, default in (("--port", 8765), ("--seed", 1), ("--tasks", 200), ("--conversations", 100)):
@@ -68,7 +70,9 @@ def _once(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.
         from syncjob.build import Choices
         from syncjob.once import run_once
 
-        choices = Choices(full=args.full_resync, new_identity=args.new_identity, sources=tuple(args.source), destinations=tuple(args.destination))
+        choices = Choices(
+            full=args.full_resync, new_identity=args.new_identity, sources=tuple(args.source), destinations=tuple(args.destination)
+        )
         ran = run_once(settings, choices, report, stop)
         if args.json:
             report.document(ran.document)
@@ -117,7 +121,12 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str], threadin
 
 
 def _with_settings(
-    work: Callable[[Settings, Report], int], environ: Mapping[str, str], *, quiet: bool = False, as_json: bool = False, need_source: bool = True
+    work: Callable[[Settings, Report], int],
+    environ: Mapping[str, str],
+    *,
+    quiet: bool = False,
+    as_json: bool = False,
+    need_source: bool = True,
 ) -> int:
     """Load the settings and do the work; tell what went wrong, as text and, if asked for, as the one JSON document."""
     report = Report(quiet=quiet, as_json=as_json)
@@ -145,5 +154,3 @@ def _stop_on_signals(stop: threading.Event) -> list[int]:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
     return caught
-
-

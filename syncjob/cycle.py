@@ -182,7 +182,9 @@ class DestinationPart:
         refused: list[tuple[FeedRow, Rejected]] = []
         accepted = self._halve(batch, refused)
         if refused and not accepted and len(batch.rows) > 1:
-            raise Transient(f"{self.name} refused every row of a batch: {refused[0][1].message}", hint="see what the destination says; nothing is lost")
+            raise Transient(
+                f"{self.name} refused every row of a batch: {refused[0][1].message}", hint="see what the destination says; nothing is lost"
+            )
         self.parked += self._park(refused, accepted)
         if refused:
             self.destination.deliver(Batch((), batch.position))

@@ -40,7 +40,9 @@ class Outcome:
 class Cycle:
     """One pass of every part, until no step is due."""
 
-    def __init__(self, sources: Sequence[SourcePart], destinations: Sequence[DestinationPart], stop: threading.Event, guarded: "Guarded") -> None:
+    def __init__(
+        self, sources: Sequence[SourcePart], destinations: Sequence[DestinationPart], stop: threading.Event, guarded: "Guarded"
+    ) -> None:
         self._sources, self._destinations, self._stop, self._guarded = sources, destinations, stop, guarded
         self._news = threading.Condition()
         self._version = 0

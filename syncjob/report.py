@@ -2,48 +2,74 @@
 
 import json
 import logging
+import re
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
 from typing import Any, TextIO, TypeVar
 
-from syncjob.core.errors import SyncjobError
+from syncjob.core.errors import SyncjobError, Transient
 
 T = TypeVar("T")
 log = logging.getLogger("syncjob")
-SHOW_AFTER_SECONDS = 2.0
+HERE = Path(__file__).parent
 HIDDEN = "***"
+PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)([^\s:/@]{0,200}):[^\s/@]{1,500}@")
+CONTROLS = {code: " " for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
+"""A mail's subject in a message must not steer a terminal."""
+
+SHOW_AFTER_SECONDS = 2.0
+SCALES = ((86_400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
 
 
 class Report:
     """Says what happened, to a person, to cron's mail, or to a program; never a secret.
 
     A terminal gets progress bars, everything else plain lines. `quiet` prints only what a person must act on. With
-    `document` asked for, standard output belongs to that one JSON document and all else goes to standard error.
+    `as_json`, standard output belongs to the one JSON `document` and all else goes to standard error.
     """
 
-    def __init__(self, *, out: TextIO = sys.stdout, err: TextIO = sys.stderr, secrets: Sequence[str] = (), quiet: bool = False, as_json: bool = False) -> None:
-        self._out, self._err, self._secrets, self._quiet, self._json = out, err, secrets, quiet, as_json
-        self._lock = threading.Lock()
-        self._bars: _Bars | None = _Bars(err if as_json else out) if not quiet and (err if as_json else out).isatty() else None
+    def __init__(
+        self, *, out: TextIO = sys.stdout, err: TextIO = sys.stderr, secrets: Sequence[str] = (), quiet: bool = False,
+        as_json: bool = False, terminal: bool | None = None, clock: Callable[[], float] = monotonic,
+    ) -> None:  # fmt: skip
+        """`terminal` None: look whether it is one."""
+        self._out, self._err, self._secrets, self._quiet = out, err, secrets, quiet
+        self._lines = err if as_json else out
+        self._lock = threading.RLock()
+        shown = not quiet and (self._lines.isatty() if terminal is None else terminal)
+        self._bars = _Bars(self._lines, clock) if shown else None
 
     def redact(self, text: str) -> str:
         """The text with every secret replaced."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        return text
+        return PASSWORD_IN_ADDRESS.sub(rf"\1:{HIDDEN}@", text)
 
     def line(self, text: str = "") -> None:
         """Something worth knowing; not shown when quiet."""
         if not self._quiet:
-            self._print(text, self._err if self._json else self._out)
+            self._print(text, self._lines)
+
+    def walk(self, stream: str, kind: str, counts: Mapping[str, int], *, requests: int, seconds: float) -> None:
+        """A finished walk and its account: how many records were fetched, and what became of them."""
+        asked = f"{number(requests)} request{'' if requests == 1 else 's'}"
+        self.line(f"{stream} {kind}: {account(counts)} ({asked}, {duration(seconds)})")
+
+    def delivery(self, destination: str, written: int, *, behind: int = 0, seconds: float) -> None:
+        """A finished delivery."""
+        left = f" behind={number(behind)}" if behind else ""
+        self.line(f"{destination}: written={number(written)}{left} ({duration(seconds)})")
 
     def problem(self, part: str, error: SyncjobError) -> None:
-        """Something that a person may have to act on, and what to do about it."""
-        self._print(f"{part}: {error.message}", self._err)
-        if error.hint:
-            self._print(f"  {error.hint}", self._err)
+        """What went wrong and what to do about it; a mere "not before" (exit 0) is not shown when quiet."""
+        if error.exit or not self._quiet:
+            hint = f"\n  {error.hint}" if error.hint else ""
+            self._print(f"{part}: {error.message}{hint}", self._err)
 
     def document(self, found: Mapping[str, Any]) -> None:
         """The one JSON document of a run."""
@@ -52,12 +78,20 @@ class Report:
     def progress(self, name: str, done: int, total: int | None) -> None:
         """How far a walk or delivery is. Shown on a terminal only, and only once it has lasted over two seconds."""
         if self._bars:
-            self._bars.show(name, done, total)
+            with self._lock:
+                self._bars.show(name, done, total)
+
+    def finished(self, name: str) -> None:
+        """The walk or delivery that `progress` was told of is over."""
+        if self._bars:
+            with self._lock:
+                self._bars.drop(name)
 
     def close(self) -> None:
-        """Take progress bars off the screen."""
+        """Take the progress bars off the screen."""
         if self._bars:
-            self._bars.close()
+            with self._lock:
+                self._bars.close()
 
     def step(self, part: str, take: Callable[[], T]) -> T:
         """Take a part's step; whatever nobody foresaw becomes a SyncjobError, so that no part can bring down the rest."""
@@ -65,88 +99,124 @@ class Report:
             return take()
         except SyncjobError:
             raise
-        except Exception as error:  # noqa: BLE001 - the boundary between parts
+        except Exception as error:  # the boundary between parts
             log.debug("%s: unexpected error", part, exc_info=True)
-            where = error.__traceback__
-            while where and where.tb_next:
-                where = where.tb_next
-            place = f"{where.tb_frame.f_code.co_filename.rpartition('syncjob/')[2]}:{where.tb_lineno}" if where else "?"
-            raise SyncjobError(
-                f"unexpected {type(error).__name__} at {place}",
-                hint="this is a bug in syncjob; nothing is lost. LOG_LEVEL=DEBUG shows where it happened",
-            ) from None
+            raise _foreseen(error) from None
 
     def _print(self, text: str, stream: TextIO) -> None:
+        encoding = stream.encoding or "utf-8"
+        text = self.redact(text).translate(CONTROLS).encode(encoding, "backslashreplace").decode(encoding)
         with self._lock:
-            if self._bars:
-                self._bars.close()
-            print(self.redact(text), file=stream, flush=True)
+            if self._bars is None or not self._bars.print_above(text, stream):
+                print(text, file=stream, flush=True)
+
+
+def _foreseen(error: Exception) -> SyncjobError:
+    """What to tell of an error that has no place in our tree. Not its text: that may quote a mail."""
+    name = f"{type(error).__name__} at {_place(error.__traceback__)}"
+    if isinstance(error, OSError) and error.errno:
+        return Transient(f"{error.strerror} ({name})", hint="free some disk space or mend the disk; nothing is lost, the next run goes on")
+    return SyncjobError(f"unexpected {name}", hint="this is a bug in syncjob; nothing is lost. LOG_LEVEL=DEBUG shows where it happened")
+
+
+def _place(traceback: TracebackType | None) -> str:
+    """The last place in our own code that an error passed."""
+    place = "?"
+    while traceback:
+        file = Path(traceback.tb_frame.f_code.co_filename)
+        if file.is_relative_to(HERE):
+            place = f"{file.relative_to(HERE)}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return place
 
 
 class _Bars:
     """Progress bars by rich, imported only when the first one is shown."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+        self._stream, self._clock = stream, clock
         self._since: dict[str, float] = {}
         self._tasks: dict[str, Any] = {}
         self._progress: Any = None
-        self._lock = threading.Lock()
 
     def show(self, name: str, done: int, total: int | None) -> None:
-        with self._lock:
-            now = datetime.now(UTC).timestamp()
-            if now - self._since.setdefault(name, now) < SHOW_AFTER_SECONDS:
-                return
-            if self._progress is None:
-                self._progress = _rich_progress(self._stream)
-                self._progress.start()
-            if name not in self._tasks:
-                self._tasks[name] = self._progress.add_task(name, total=total, completed=done)
-            self._progress.update(self._tasks[name], completed=done, total=total)
+        if self._clock() - self._since.setdefault(name, self._clock()) < SHOW_AFTER_SECONDS:
+            return
+        if self._progress is None:
+            self._progress = _rich_progress(self._stream, self._clock)
+            self._progress.start()
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total, completed=done)
+        self._progress.update(self._tasks[name], completed=done, total=total)
+
+    def drop(self, name: str) -> None:
+        self._since.pop(name, None)
+        if name in self._tasks:
+            self._progress.remove_task(self._tasks.pop(name))
+            if not self._tasks:
+                self.close()
+
+    def print_above(self, text: str, stream: TextIO) -> bool:
+        """Print above the bars; False when there are none on this stream's screen."""
+        if self._progress is None or not (stream is self._stream or stream.isatty()):
+            return False
+        self._progress.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        return True
 
     def close(self) -> None:
-        with self._lock:
-            if self._progress is not None:
-                self._progress.stop()
-            self._progress = None
-            self._tasks.clear()
+        if self._progress is not None:
+            self._progress.stop()
+        self._progress = None
+        self._tasks.clear()
+        self._since.clear()
 
 
-def _rich_progress(stream: TextIO) -> Any:
+def _rich_progress(stream: TextIO, clock: Callable[[], float]) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.text import Text
 
     class Rate(ProgressColumn):
         def render(self, task: Any) -> Text:
-            return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+            return Text(f"{task.speed:,.1f}/s" if task.speed else "")
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TextColumn("ETA"), TimeRemainingColumn())
-    return Progress(*columns, console=Console(file=stream), transient=True)
+    name, eta = TextColumn("{task.description}", markup=False), TextColumn("ETA")
+    return Progress(
+        name, BarColumn(), MofNCompleteColumn(), Rate(), eta, TimeRemainingColumn(), console=Console(file=stream, force_terminal=True),
+        transient=True, get_time=clock, speed_estimate_period=300, redirect_stdout=False, redirect_stderr=False,
+    )  # fmt: skip
 
 
 def configure_logging(report: Report, *, level: str, form: str, stream: TextIO = sys.stderr) -> None:
-    """Send log records through the report's redaction, as text or as JSON lines with the same keys."""
+    """Send every log record through the report's redaction, as text or as JSON lines; other libraries' from WARNING on."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Formatter(report, as_json=form == "json"))
-    log.handlers[:] = [handler]
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
     log.setLevel(level)
-    log.propagate = False
 
 
 class _Formatter(logging.Formatter):
     def __init__(self, report: Report, *, as_json: bool) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s")
+        super().__init__("{asctime} {levelname} {message}", style="{")
         self._report, self._json = report, as_json
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        return f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S}Z"
 
     def format(self, record: logging.LogRecord) -> str:
         if not self._json:
-            return self._report.redact(super().format(record))
-        fields = {"time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"), "level": record.levelname, "message": record.getMessage()}
+            return self._report.redact(super().format(record)).translate(CONTROLS)
+        fields = {"time": self.formatTime(record), "level": record.levelname, "logger": record.name, "message": record.getMessage()}
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return self._report.redact(json.dumps(fields, ensure_ascii=False))
+        return self._report.redact(json.dumps(fields))
+
+
+def account(counts: Mapping[str, int]) -> str:
+    """Counts as words like `fetched=3 created=1`, without the zeros but for what was fetched."""
+    return " ".join(f"{name}={number(count)}" for name, count in counts.items() if count or name == "fetched")
 
 
 def number(count: int) -> str:
@@ -156,10 +226,8 @@ def number(count: int) -> str:
 
 def duration(seconds: float) -> str:
     """A length of time as a person reads it: 0.4 s, 3 m 20 s, 2 h 5 m, 3 d 4 h."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    whole = int(seconds)
-    for size, unit, small, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // small} {name}"
-    return f"{whole} s"
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    whole = round(seconds)
+    size, unit, small, name = next(scale for scale in SCALES if whole >= scale[0])
+    return f"{whole // size} {unit} {whole % size // small} {name}"

@@ -70,8 +70,8 @@ def _dsn(value: str) -> str:
 WebAddress = Annotated[str, BeforeValidator(_web_address)]
 Day = Annotated[datetime, BeforeValidator(_day)]
 Windows = Annotated[tuple[tuple[int, int], ...], BeforeValidator(_windows)]
-Seconds = Annotated[float, Field(ge=1, le=YEAR_SECONDS)]
-SecondsOrNone = Annotated[float, Field(ge=0, le=YEAR_SECONDS)]
+Seconds = Annotated[float, Field(gt=0, le=YEAR_SECONDS)]
+MaybeNoSeconds = Annotated[float, Field(ge=0, le=YEAR_SECONDS)]
 
 
 class Settings(BaseModel):
@@ -95,10 +95,10 @@ class Settings(BaseModel):
     airtable_tasks_table: str = "Tasks"
     airtable_base_url: WebAddress = AIRTABLE
     airtable_content_url: WebAddress | None = None
-    airtable_deliver_seconds: SecondsOrNone = 0
+    airtable_deliver_seconds: MaybeNoSeconds = 0
     syncjob_state_dir: Path = Path("state")
     poll_interval_seconds: Seconds = 60
-    backfill_overlap_seconds: SecondsOrNone = 120
+    backfill_overlap_seconds: MaybeNoSeconds = 120
     sweep_interval_seconds: Seconds = 21600
     once_max_seconds: Seconds | None = None
     max_delete_share: Annotated[float, Field(ge=0, le=1)] = 0.25
@@ -158,8 +158,7 @@ def load(environ: Mapping[str, str], *, cwd: Path, flags: Mapping[str, str] | No
     """The settings of this run; `flags` maps variables to what the command line says. Raises ConfigError listing all that is wrong."""
     env_file = cwd / ".env"
     written = _written(env_file)
-    layers = (flags or {}, environ, written)
-    values = {name: value for name in NAMES if (value := next((layer[name].strip() for layer in layers if layer.get(name, "").strip()), ""))}
+    values = {name: value for name in NAMES if (value := _first(name, flags or {}, environ, written))}
     problems = _misspelled(written) + _incomplete(values)
     try:
         settings = Settings.model_validate({name.lower(): value for name, value in values.items()} | {"folder": cwd.absolute()})
@@ -167,13 +166,19 @@ def load(environ: Mapping[str, str], *, cwd: Path, flags: Mapping[str, str] | No
         problems += [_told(problem, values) for problem in error.errors(include_url=False)]
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
-        raise ConfigError(f"the settings need mending:\n{lines}", hint=f"set them in {env_file} or in the environment; config/.env.example shows them all")
+        hint = f"set them in {env_file} or in the environment; config/.env.example shows them all"
+        raise ConfigError(f"the settings need mending:\n{lines}", hint=hint)
     if need_source and not settings.sources:
         raise ConfigError(
             "no source is configured: set TEAMWORK_BASE_URL and TEAMWORK_API_KEY, or MISSIVE_API_TOKEN",
             hint=f"put them into {env_file} (config/.env.example shows all settings); to see the job run without any key: {DEMO}",
         )
     return settings
+
+
+def _first(name: str, *layers: Mapping[str, str]) -> str:
+    """The first value of a variable that is not empty."""
+    return next((value for layer in layers if (value := layer.get(name, "").strip())), "")
 
 
 def _written(env_file: Path) -> dict[str, str]:

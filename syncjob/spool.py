@@ -39,7 +39,8 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for each in (folder.parent, folder):
+            each.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left in folder.glob(f"*{PART}"):
             left.unlink()  # a crash came before the rename: the walk's position still asks for this page
 
@@ -53,7 +54,10 @@ class Spool:
         try:
             write_durably(path, json.dumps(head).encode() + b"\n" + answer.body)
         except OSError as error:
-            raise Transient(f"cannot write to the spool {self._folder}: {error.strerror}", hint="free some disk space, or mend its rights; nothing is lost") from None
+            raise Transient(
+                f"cannot write to the spool {self._folder}: {error.strerror}",
+                hint="free some disk space, or mend its rights; nothing is lost",
+            ) from None
         return Leaf(path, observed, walk, call, answer)
 
     def leaves(self) -> Iterator[Path]:
@@ -89,7 +93,7 @@ def write_durably(path: Path, content: bytes) -> None:
     """Put a file in place, whole and synced, or leave nothing."""
     part = path.with_suffix(PART)
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -22,7 +22,9 @@ def standing(settings: Settings) -> Mapping[str, Any]:
     try:
         with store.read() as tx:
             now = datetime.now(UTC)
-            streams = {stream: _stream(stream, tx, now) for stream in STREAMS if tx.walks.stream(stream)["checkpoint"] or tx.walks.open(stream)}
+            streams = {
+                stream: _stream(stream, tx, now) for stream in STREAMS if tx.walks.stream(stream)["checkpoint"] or tx.walks.open(stream)
+            }
             return {"version": 1, "state": str(settings.state), "streams": streams, "destinations": _destinations(settings, tx)}
     finally:
         store.close()
@@ -69,7 +71,8 @@ def show(found: Mapping[str, Any], report: Report) -> None:
     report.line(f"state folder: {found['state']}")
     for stream, known in found["streams"].items():
         age = f", {duration(known['age_seconds'])} ago" if known["checkpoint"] else ""
-        report.line(f"{stream}: known up to {known['checkpoint'] or 'nothing yet'}{age}; {number(known['rows'])} rows, {number(known['deleted'])} deleted")
+        rows = f"{number(known['rows'])} rows, {number(known['deleted'])} deleted"
+        report.line(f"{stream}: known up to {known['checkpoint'] or 'nothing yet'}{age}; {rows}")
         for walk in known["walks"]:
             of = f" of about {number(walk['expected'])}" if walk["expected"] else ""
             eta = f", about {duration(walk['eta_seconds'])} left" if walk["eta_seconds"] is not None else ""

@@ -35,7 +35,7 @@ def diff(rows: Mapping[tuple[str, str], Row], records: Iterable[Record], *, obse
         elif verb in ("created", "updated", "restored"):
             changes[where] = Change(verb, record, hashed)
         elif _quietly_new(row, record, verb, observed):
-            changes[where] = Change(verb, record, hashed, row and row.deleted_at, row and row.deleted_why, fed=False)
+            changes[where] = Change(verb, record, hashed, fed=False)
     return Plan(tuple(changes.values()), verdicts)
 
 
@@ -87,4 +87,6 @@ def _quietly_new(row: Row | None, record: Record, verb: Verb, observed: int) -> 
     if row.deleted_at and row.data is not None:
         return False
     seen = (record.version or row.version, record.parent or row.parent)
-    return seen != (row.version, row.parent) or (verb == "unchanged" and row.data is not None and record.updated_at not in (None, row.updated_at))
+    return seen != (row.version, row.parent) or (
+        verb == "unchanged" and row.data is not None and record.updated_at not in (None, row.updated_at)
+    )

@@ -1,14 +1,14 @@
 """Every error that syncjob raises on purpose, classified by what the caller does next.
 
-    SyncjobError        something went wrong                                            exit 3
-      ConfigError       only the user can mend it                                       exit 2
-      Transient         try again later: network, 5xx, a locked database               exit 3
-        Forbidden       403: access is missing now, it may come back
-      Later             nothing is wrong: the budget, or the vendor, says "not before"  exit 0
-      Rejected          this record will never be accepted as it is: a dead letter      exit 3
-      Incomplete        a walk could not be finished; what was absorbed stays           exit 3
-      Held              more deletions than the limit: a person has to look             exit 4
-      AlreadyRunning    another process holds the lock                                  exit 75
+SyncjobError        something went wrong                                            exit 3
+  ConfigError       only the user can mend it                                       exit 2
+  Transient         try again later: network, 5xx, a locked database               exit 3
+    Forbidden       403: access is missing now, it may come back
+  Later             nothing is wrong: the budget, or the vendor, says "not before"  exit 0
+  Rejected          this record will never be accepted as it is: a dead letter      exit 3
+  Incomplete        a walk could not be finished; what was absorbed stays           exit 3
+  Held              more deletions than the limit: a person has to look             exit 4
+  AlreadyRunning    another process holds the lock                                  exit 75
 """
 
 from datetime import datetime

@@ -1,6 +1,6 @@
 """The values that flow through syncjob, in the order of the flow.
 
-    Call -> Answer -> Page -> Plan -> Row -> FeedRow -> Receipt
+Call -> Answer -> Page -> Plan -> Row -> FeedRow -> Receipt
 """
 
 from collections.abc import Mapping

@@ -16,7 +16,7 @@ from sqlalchemy.types import BigInteger, Boolean, Date, Text
 from syncjob.core.errors import ConfigError, Rejected, SyncjobError, Transient
 from syncjob.core.model import Json
 from syncjob.core.tables import Kind
-from syncjob.destinations.sql_dialect import LOCK_SECONDS, Found, SqlType, original, upsert_sql
+from syncjob.destinations.sql_dialect import LOCK_SECONDS, Dialect, Found, SqlType, original, upsert_sql
 from syncjob.destinations.text import dump
 
 STATEMENT_BYTES = 1_000_000
@@ -26,6 +26,17 @@ CONNECT = {
     "connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,
     "client_encoding": "utf8", "application_name": "syncjob",
 }  # fmt: skip
+TYPES: Mapping[Kind, SqlType] = {
+    "text": SqlType(Text(), frozenset({"text", "character varying"})),
+    "int": SqlType(BigInteger(), frozenset({"bigint", "integer"})),
+    "bool": SqlType(Boolean(), frozenset({"boolean"})),
+    "date": SqlType(Date(), frozenset({"date"})),
+    "time": SqlType(TIMESTAMP(timezone=True), frozenset({"timestamp with time zone"})),
+    "list": SqlType(ARRAY(Text()), frozenset({"text[]", "character varying[]"})),
+    "json": SqlType(JSONB(), frozenset({"jsonb", "json"})),
+}
+ENCODE: Mapping[Kind, Callable[[Json], Any]] = {"json": dump}
+DECODE: Mapping[Kind, Callable[[Any], Json]] = {}
 
 COLUMNS = """
     SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
@@ -36,10 +47,8 @@ COLUMNS = """
     WHERE n.nspname = %s AND c.relname = ANY (%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
 
-LOGIN = (
-    "refused the user or the password of PG_DSN",
-    "correct PG_DSN; in a password write @ as %40, : as %3A, / as %2F, % as %25",
-)
+QUOTING = "in a password write @ as %40, : as %3A, / as %2F, % as %25"
+LOGIN = ("refused the user or the password of PG_DSN", "correct PG_DSN; " + QUOTING)
 DATABASE = ("does not have the database of PG_DSN", "create it (createdb NAME), or correct PG_DSN")
 OPTION = ("cannot be used with the options of PG_DSN", "correct what follows the ? in PG_DSN")
 RIGHTS = ("does not let the user of PG_DSN do this", "grant it CREATE and USAGE on the schema, or set PG_SCHEMA to one it owns")
@@ -47,7 +56,7 @@ CONFIG = {"28": LOGIN, "3D": DATABASE, "3F": ("does not have the schema of PG_SC
 TRANSIENT = {
     "53100": ("has no disk space left", "free some space; the next run tries again"),
     "53300": ("has no free connection", "the next run tries again"),
-    "55P03": ("is in use: another program is writing", "if it is not another syncjob, look for long transactions; the next run tries again"),
+    "55P03": ("is in use: another program is writing", "look for another syncjob, or a long transaction; the next run tries again"),
     "57014": (f"took more than {STATEMENT_SECONDS} s for a statement", "the next run tries again"),
     "25006": ("is read-only at the moment", "is PG_DSN the address of a replica? The next run tries again"),
     "42": ("had a table changed meanwhile", "the next run prepares the tables again"),
@@ -66,7 +75,7 @@ UNCONNECTED = (
 
 def postgres_url(dsn: str) -> URL:
     """The URL for SQLAlchemy of what a user sets as PG_DSN: `postgresql://…` or `postgres://…`."""
-    problem = ConfigError("PG_DSN cannot be read", hint="write it as postgresql://user:password@host:5432/database, " + LOGIN[1].partition("; ")[2])
+    problem = ConfigError("PG_DSN cannot be read", hint="write it as postgresql://user:password@host:5432/database; " + QUOTING)
     scheme, _, rest = dsn.strip().partition("://")
     if scheme not in ("postgres", "postgresql", "postgresql+psycopg2"):
         raise problem
@@ -79,7 +88,7 @@ def postgres_url(dsn: str) -> URL:
     return url
 
 
-class Postgres:
+class Postgres(Dialect):
     """The `Dialect` of PostgreSQL, in one schema.
 
     Time-outs are set per transaction, not per session, so that a pooler in between (PgBouncer) does no harm.
@@ -87,29 +96,19 @@ class Postgres:
 
     title = "PostgreSQL"
     setting = "PG_SCHEMA"
-    types: Mapping[Kind, SqlType] = {
-        "text": SqlType(Text(), frozenset({"text", "character varying"})),
-        "int": SqlType(BigInteger(), frozenset({"bigint", "integer"})),
-        "bool": SqlType(Boolean(), frozenset({"boolean"})),
-        "date": SqlType(Date(), frozenset({"date"})),
-        "time": SqlType(TIMESTAMP(timezone=True), frozenset({"timestamp with time zone"})),
-        "list": SqlType(ARRAY(Text()), frozenset({"text[]", "character varying[]"})),
-        "json": SqlType(JSONB(), frozenset({"jsonb", "json"})),
-    }
+    types = TYPES
     key_type = Text(collation="C")  # ordered by code point, as Python does
-    encode: Mapping[Kind, Callable[[Json], Any]] = {"json": dump}
-    decode: Mapping[Kind, Callable[[Any], Json]] = {}
+    encode = ENCODE
+    decode = DECODE
 
     def __init__(self, url: URL, schema: str) -> None:
         self._url = url
-        self.schema: str | None = schema
+        self.schema = schema
         self._lock = int.from_bytes(blake2b(f"syncjob {schema}".encode(), digest_size=8).digest(), signed=True)
 
     def engine(self) -> Engine:
         options = {name: value for name, value in CONNECT.items() if name not in self._url.query}
-        return create_engine(
-            self._url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True, connect_args=options
-        )
+        return create_engine(self._url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True, connect_args=options)
 
     def begin(self, conn: Connection, *, write: bool) -> None:
         conn.exec_driver_sql(
@@ -120,7 +119,10 @@ class Postgres:
     def create_schema(self, conn: Connection) -> None:
         """Make the schema if it is missing: IF NOT EXISTS would ask for the right to create even if it exists."""
         if conn.exec_driver_sql("SHOW server_encoding").scalar_one() != "UTF8":
-            raise ConfigError("The PostgreSQL database cannot hold all text: its encoding is not UTF8", hint="createdb --encoding=UTF8 --template=template0 NAME")
+            raise ConfigError(
+                "The PostgreSQL database cannot hold every text: its encoding is not UTF8",
+                hint="make another one: createdb --encoding=UTF8 --template=template0 NAME",
+            )
         if not conn.exec_driver_sql("SELECT 1 FROM pg_namespace WHERE nspname = %s", (self.schema,)).first():
             conn.execute(CreateSchema(str(self.schema)))
 
@@ -154,9 +156,9 @@ class Postgres:
 
     def upsert(self, conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]], sizes: Sequence[int]) -> None:
         sql = upsert_sql(conn, table, "%s")
-        with conn.connection.cursor() as cursor:
-            for part in statements(rows, sizes):
-                execute_values(cursor, sql, part, page_size=len(part))
+        cursor: Any = conn.connection.cursor()
+        for part in statements(rows, sizes):
+            execute_values(cursor, sql, part, page_size=len(part))
 
     def error(self, error: Exception) -> SyncjobError:
         cause = original(error)

@@ -1,6 +1,6 @@
 """SQLite and PostgreSQL as destinations: one implementation, over what `sql_dialect` says differs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from operator import attrgetter
@@ -14,18 +14,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from syncjob.core.errors import ConfigError
 from syncjob.core.model import EMAILS, Batch, Json, Position, Receipt
 from syncjob.core.ports import Clock
-from syncjob.core.tables import ATTACHMENTS_TABLE, TABLES
+from syncjob.core.tables import ATTACHMENTS_TABLE, TABLES, Kind
 from syncjob.destinations.postgres import Postgres
 from syncjob.destinations.sql_dialect import Dialect
 from syncjob.destinations.sql_rows import Rendered, attachment_rows, render, time_text
-from syncjob.destinations.sql_schema import OURS, POSITION, VERSION, migrate, sql_table
+from syncjob.destinations.sql_schema import POSITION, VERSION, migrate, sql_table
 from syncjob.destinations.sqlite import Sqlite
 
 ATTACHMENTS = "attachments"
 """What `rows` calls the attachments, which are no stream of their own."""
 
 PAGE_ROWS, PAGE_BYTES = 500, 4_000_000
+BOOKKEEPING = ("synced_at", "row_hash")
 FAILURES = (SQLAlchemyError, psycopg2.Error, SqliteError, ValueError, OverflowError, OSError)
+
+Change = Callable[[Any], Any]
 
 
 class SqlDestination:
@@ -45,14 +48,15 @@ class SqlDestination:
     def prepare(self) -> Position | None:
         """Create or migrate the tables, and say how far this destination has read; None: never, or rows are missing."""
         with self._transaction(write=True) as conn:
-            changed = migrate(conn, self._dialect, (*self._tables.values(), self._position))
-            stored = conn.execute(sa.select(self._position)).mappings().first() or {}
-            if (stored.get("version") or 0) > VERSION:
+            migrate(conn, self._dialect, [self._position])
+            stored = conn.execute(sa.select(self._position)).first()
+            if stored and (stored.version or 0) > VERSION:
                 raise ConfigError(f"{self.name} was set up by a newer syncjob", hint="upgrade syncjob")
+            changed = migrate(conn, self._dialect, list(self._tables.values()))
             if changed or not stored:
                 self._store(conn, None)
                 return None
-        return stored["mirror"] and Position(stored["mirror"], stored["epoch"], stored["seq"])
+        return Position(stored.mirror, stored.epoch, stored.seq) if stored.mirror else None
 
     def deliver(self, batch: Batch) -> Receipt:
         """Write all rows, their attachments and the position in one transaction."""
@@ -73,11 +77,10 @@ class SqlDestination:
         """What it holds, by key in code point order. No connection is held between two pages."""
         table = self._tables[stream]
         (key,) = table.primary_key.columns
-        order = self._dialect.sorting(key)
-        limit = 10
+        order, limit = self._dialect.sorting(key), 10
         while True:
             with self._transaction(write=False) as conn:
-                page = self._read(conn, table, lambda query: query.where(order > after).order_by(order).limit(limit))
+                page = self._read(conn, table, order > after, limit=limit)
             yield from page
             if len(page) < limit:
                 return
@@ -109,20 +112,45 @@ class SqlDestination:
             return 0
         (key,) = table.primary_key.columns
         query = sa.select(key, table.c.row_hash).where(self._dialect.among(key, list(rows)))
-        stored = {found: hashed for found, hashed in conn.execute(query)}
+        stored = dict(conn.execute(query).tuples().all())
         fresh = sorted((row for row in rows.values() if stored.get(row.key) != row.hash), key=attrgetter("key"))
         if fresh:
-            encoders = _by_place(table, self._dialect.encode)
+            encoders = by_place(table.columns, self._dialect.encode)
             synced_at = time_text(now)
-            values = [(*_applied(encoders, row.values), synced_at, row.hash) for row in fresh]
+            values = [(*applied(encoders, row.values), synced_at, row.hash) for row in fresh]
             self._dialect.upsert(conn, table, values, [row.size for row in fresh])
         return len(fresh)
 
     def _live_attachments(self, conn: sa.Connection, emails: Sequence[str]) -> Sequence[Mapping[str, Json]]:
         table = self._tables[ATTACHMENTS]
-        listed = self._dialect.among(table.c.email_id, emails)
-        return self._read(conn, table, lambda query: query.where(listed, table.c.deleted == self._false))
+        return self._read(conn, table, self._dialect.among(table.c.email_id, emails) & sa.not_(table.c.deleted))
+
+    def _read(
+        self, conn: sa.Connection, table: sa.Table, condition: sa.ColumnElement[bool], *, limit: int | None = None
+    ) -> Sequence[Mapping[str, Json]]:
+        """Rows as JSON values by key, without `synced_at` and `row_hash`."""
+        (key,) = table.primary_key.columns
+        columns = [column for column in table.columns if column.name not in BOOKKEEPING]
+        names = [column.name for column in columns]
+        decoders = by_place(columns, self._dialect.decode)
+        query = sa.select(*(self._dialect.shown(column) for column in columns)).where(condition)
+        found = conn.execute(query.order_by(self._dialect.sorting(key)).limit(limit))
+        return [dict(zip(names, applied(decoders, row), strict=True)) for row in found]
 
     def _store(self, conn: sa.Connection, position: Position | None) -> None:
         place = (position.mirror, position.epoch, position.seq) if position else (None, None, None)
         self._dialect.upsert(conn, self._position, [("feed", *place, VERSION)], [0])
+
+
+def by_place(columns: Iterable[sa.Column[Any]], by_kind: Mapping[Kind, Change]) -> Sequence[tuple[int, Change]]:
+    """Which places of a row have to be changed, and how."""
+    return [(place, by_kind[kind]) for place, column in enumerate(columns) if (kind := column.info["kind"]) in by_kind]
+
+
+def applied(changes: Sequence[tuple[int, Change]], row: Sequence[Any]) -> Sequence[Any]:
+    """The row with these changes made; null stays null."""
+    values = list(row)
+    for place, change in changes:
+        if values[place] is not None:
+            values[place] = change(values[place])
+    return values

@@ -79,8 +79,7 @@ def upsert_sql(conn: Connection, table: Table, values: str) -> str:
     key, *others = [quote.format_column(column) for column in table.columns]
     updates = ", ".join(f"{name} = excluded.{name}" for name in others)
     return (
-        f"INSERT INTO {quote.format_table(table)} ({', '.join([key, *others])}) VALUES {values} "
-        f"ON CONFLICT ({key}) DO UPDATE SET {updates}"
+        f"INSERT INTO {quote.format_table(table)} ({', '.join([key, *others])}) VALUES {values} ON CONFLICT ({key}) DO UPDATE SET {updates}"
     )
 
 

@@ -57,11 +57,12 @@ def attachment_rows(emails: Iterable[FeedRow], stored: Iterable[Mapping[str, Jso
             silent.add(email.key)
         for item in listed or ():
             data = {**item, "email_id": email.key}
-            rows[item["attachment_id"]] = render(ATTACHMENTS_TABLE, item["attachment_id"], data, email.deleted_at)
-    for data in stored:
-        key, email_id = data["attachment_id"], data["email_id"]
+            key = item.get("attachment_id") or ""
+            rows[key] = render(ATTACHMENTS_TABLE, key, data, email.deleted_at)
+    for live in stored:
+        key, email_id = live["attachment_id"], live["email_id"]
         if key not in rows and email_id not in silent:
-            rows[key] = render(ATTACHMENTS_TABLE, key, data, gone[email_id] or now)
+            rows[key] = render(ATTACHMENTS_TABLE, key, live, gone[email_id] or now)
     return rows
 
 

@@ -12,7 +12,7 @@ from syncjob.destinations.sql_dialect import Dialect, Found
 OURS = (Column("deleted", "bool"), Column("deleted_at", "time"), Column("synced_at", "time"), Column("row_hash"))
 """What every table has beside the contract's own columns."""
 
-NEVER_NULL = {"deleted": sa.false(), "row_hash": ""}
+NEVER_NULL: Mapping[str, sa.ColumnElement[bool] | str] = {"deleted": sa.false(), "row_hash": ""}
 
 VERSION = 1
 """Of the set-up as a whole. Missing columns are added without a new one."""

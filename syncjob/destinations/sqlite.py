@@ -12,11 +12,16 @@ from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Integer, 
 from syncjob.core.errors import ConfigError, Rejected, SyncjobError, Transient
 from syncjob.core.model import Json
 from syncjob.core.tables import Kind
-from syncjob.destinations.sql_dialect import LOCK_SECONDS, Found, SqlType, original, upsert_sql
+from syncjob.destinations.sql_dialect import LOCK_SECONDS, Dialect, Found, SqlType, original, upsert_sql
 from syncjob.destinations.text import dump
 
 TEXT = SqlType(Text(), frozenset({"TEXT"}))
 NUMBER = SqlType(Integer(), frozenset({"INTEGER", "BIGINT", "INT"}))
+TYPES: Mapping[Kind, SqlType] = {
+    "text": TEXT, "int": NUMBER, "bool": NUMBER, "date": TEXT, "time": TEXT, "list": TEXT, "json": TEXT,
+}  # fmt: skip
+ENCODE: Mapping[Kind, Callable[[Json], Any]] = {"list": dump, "json": dump}
+DECODE: Mapping[Kind, Callable[[Any], Json]] = {"list": loads, "json": loads, "bool": bool}
 
 COLUMNS = """
     SELECT m.name, c.name, upper(c.type), c."notnull" AND c.dflt_value IS NULL AND c.hidden = 0, c.pk > 0
@@ -44,18 +49,16 @@ def sqlite_url(path: str | os.PathLike[str]) -> URL:
     return URL.create("sqlite", database=str(Path(path).absolute()))
 
 
-class Sqlite:
+class Sqlite(Dialect):
     """The `Dialect` of SQLite."""
 
     title = "SQLite"
     setting = "SQLITE_PATH"
     schema = None
-    types: Mapping[Kind, SqlType] = {
-        "text": TEXT, "int": NUMBER, "bool": NUMBER, "date": TEXT, "time": TEXT, "list": TEXT, "json": TEXT,
-    }  # fmt: skip
+    types = TYPES
     key_type = Text()
-    encode: Mapping[Kind, Callable[[Json], Any]] = {"list": dump, "json": dump}
-    decode: Mapping[Kind, Callable[[Any], Json]] = {"list": loads, "json": loads, "bool": bool}
+    encode = ENCODE
+    decode = DECODE
 
     def __init__(self, url: URL) -> None:
         self._url = url

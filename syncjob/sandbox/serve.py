@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from .limits import Limits
 from .sandbox import Sandbox
 
 
-def serve(port: int = 0, seed: int = 1, tasks: int = 200, conversations: int = 100, out: Callable[[str], object] = print) -> None:
-    """Start, say how to use it, and serve with the documented limits until interrupted."""
+def serve(
+    port: int, seed: int, tasks: int, conversations: int, *, until: Callable[[], object], out: Callable[[str], object] = print
+) -> None:
+    """Start, say how to use it, and serve with the documented limits until `until` returns."""
     with Sandbox(seed, tasks, conversations, limits=Limits.documented()).start(port) as sandbox:
         for line in instructions(sandbox):
             out(line)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            out("sandbox stopped")
+        until()
+    out("sandbox stopped")
 
 
 def instructions(sandbox: Sandbox) -> list[str]:

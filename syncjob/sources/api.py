@@ -17,7 +17,7 @@ from urllib.parse import urljoin
 import requests
 from requests import exceptions
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, LocationValueError
 
 from syncjob.core.errors import ConfigError, Forbidden, Later, Transient
 from syncjob.core.model import Answer, Call, WalkKind
@@ -116,7 +116,7 @@ class Api:
                 status, headers = response.status_code, response.headers
                 body = self._body(response, needed=status == 200 or status in call.accept)
                 return Answer(status, body, answers.date(headers)), headers
-        except (exceptions.InvalidURL, exceptions.MissingSchema, exceptions.InvalidSchema):
+        except (exceptions.InvalidURL, exceptions.MissingSchema, exceptions.InvalidSchema, LocationValueError):
             raise ConfigError(f"{self._host}: this is not a web address", hint=f"Check {self._url_setting}.") from None
         except (exceptions.InvalidHeader, UnicodeError):
             raise ConfigError(f"{self._host}: the key has characters that no key has", hint=f"Check {self._key_setting}.") from None

@@ -131,7 +131,7 @@ def email_record(message: Message, conversation: Record, ours: Collection[str], 
     sent = from_epoch(message.sent)
     from_us = bool(message.author) or (sender.address or "").lower() in ours
     html = message.body
-    data = {
+    data: dict[str, Json] = {
         "email_id": message.id,
         "thread_id": conversation.key,
         "subject": message.subject,
@@ -156,10 +156,23 @@ def email_record(message: Message, conversation: Record, ours: Collection[str], 
 def in_conversation(email: Record, conversation: Record) -> Record:
     """The email with what it takes from its conversation: labels, link, thread, and trash."""
     shared = conversation.data or {}
-    data = {**(email.data or {}), "thread_id": conversation.key, "labels": shared.get("labels", []), "source_links": shared.get("source_links", {})}
+    data = {
+        **(email.data or {}),
+        "thread_id": conversation.key,
+        "labels": shared.get("labels", []),
+        "source_links": shared.get("source_links", {}),
+    }
     gone = conversation.gone or email.gone
     return Record(
-        EMAILS, email.key, data if email.data is not None else None, email.version, email.updated_at, conversation.key, email.body, gone, proven=gone is None
+        EMAILS,
+        email.key,
+        data if email.data is not None else None,
+        email.version,
+        email.updated_at,
+        conversation.key,
+        email.body,
+        gone,
+        proven=gone is None,
     )
 
 

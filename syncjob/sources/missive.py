@@ -74,7 +74,9 @@ class Missive:
         users, _ = listed(answer, "users")
         found = [user for user in users if isinstance(user, dict) and user.get("id")]
         me = next((user["id"] for user in found if user.get("me")), None)
-        return f"missive user {me or '?'}", {"users": {user["id"]: {"email": user.get("email"), "me": bool(user.get("me"))} for user in found}}
+        return f"missive user {me or '?'}", {
+            "users": {user["id"]: {"email": user.get("email"), "me": bool(user.get("me"))} for user in found}
+        }
 
     def inherit(self, parent: Record, child: Row) -> Record | None:
         if parent.stream != CONVERSATIONS or child.data is None:
@@ -115,13 +117,15 @@ class Missive:
             raise Incomplete("missive.emails: a conversation without `last_activity_at`", hint="the next run tries again")
         then, complete, unread = self._onward(walk, position, times, fresh=len(found) - len(met))
         expected = sum(want.about["count"] or 0 for want in wants)
-        return Page(records, stubs, rejected=rejected, wants=tuple(wants), position=then, complete=complete, unread=unread, expected=expected)
+        return Page(
+            records, stubs, rejected=rejected, wants=tuple(wants), position=then, complete=complete, unread=unread, expected=expected
+        )
 
     def _needs_thread(self, walk: Walk, found: Conversation, record: Record, row: Row | None, is_met: bool) -> bool:
         """Whether a conversation's messages may differ from what the mirror holds."""
-        if record.gone and (row is None or row.version is None):
-            return False  # trashed before it was ever read: makes no rows, and is read when it comes back
-        if row is None or row.version != found.version():
+        if record.gone:
+            return False  # what is in the trash is listed when it comes back, whether or not its activity moved
+        if row is None or row.deleted_at or row.version != found.version():
             return True
         return walk.reread and not is_met
 
@@ -133,7 +137,8 @@ class Missive:
         oldest = min(times, default=0)
         if position.get("probe"):
             if len(times) <= SMALLEST_LIMIT:
-                unread = f"more than {position['limit']} conversations share the second {_clock(position['until'])}: Missive shows only {position['limit']} of them"
+                second = _clock(position["until"])
+                unread = f"more than {position['limit']} conversations share the second {second}: Missive shows no more of them"
             return {**position, "until": position["until"] - 1, "probe": False}, False, unread
         passed = walk.since is not None and times and oldest < walk.since.timestamp()
         step = onward(times, until=position["until"], limit=position["limit"], fresh=fresh)
@@ -190,7 +195,9 @@ class Missive:
         sent = from_epoch(message.sent)
         return sent is not None and sent < self._process_after
 
-    def _thread_onward(self, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known) -> tuple[Mapping[str, Json] | None, str | None]:
+    def _thread_onward(
+        self, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known
+    ) -> tuple[Mapping[str, Json] | None, str | None]:
         """How the message list goes on; None: it is known whole. It may stop early only where the count proves it."""
         unread = None
         if about.get("probe"):

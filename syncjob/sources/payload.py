@@ -42,7 +42,9 @@ def reason(error: Exception | str) -> str:
     """Why a record could not be read, without any of its values (they may be private)."""
     problems = getattr(error, "errors", None)
     if callable(problems):
-        return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems(include_input=False, include_url=False))
+        return "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems(include_input=False, include_url=False)
+        )
     return str(error) if isinstance(error, str) else type(error).__name__
 
 

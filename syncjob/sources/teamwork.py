@@ -22,13 +22,11 @@ from syncjob.sources.payload import instant, listed, parsed, rejection, stamp
 from syncjob.sources.tasks import Task, names_in, needed, record
 
 ROOT = "/projects/api/v3"
-VISIBLE = tuple(
-    (flag, "true")
-    for flag in (
-        "includeCompletedTasks", "showCompletedLists", "includeArchivedProjects", "includeTasksWithoutDueDates",
-        "includePrivateItems", "getSubTasks", "includeTentativeProjects",
-    )
-) + (("nestSubTasks", "false"),)  # fmt: skip
+VISIBLE = (
+    ("includeCompletedTasks", "true"), ("showCompletedLists", "true"), ("includeArchivedProjects", "true"),
+    ("includeTasksWithoutDueDates", "true"), ("includePrivateItems", "true"), ("includeTentativeProjects", "true"),
+    ("getSubTasks", "true"), ("nestSubTasks", "false"),
+)  # fmt: skip
 """Without these, tasks that exist look deleted. The same in every walk, or a sweep would miss what a poll has seen."""
 SIDELOAD = (("include", "projects,tasklists,users,companies,teams,tags"),)
 ORDER = (("orderBy", "updatedat"), ("orderMode", "asc"), ("skipCounts", "true"))
@@ -159,7 +157,9 @@ class Teamwork:
             return {**position, "page": position["page"] + 1, "fresh": fresh}, False
         if passing == 1 or fresh:
             if passing >= MOST_PASSES:
-                raise Incomplete("teamwork.tasks: its pages keep changing faster than they can be read", hint="the next run goes on from here")
+                raise Incomplete(
+                    "teamwork.tasks: its pages keep changing faster than they can be read", hint="the next run goes on from here"
+                )
             return {**position, "page": 1, "pass": passing + 1, "fresh": 0}, False
         return (position, True) if ended or last is None else (_step(seen, last), False)
 

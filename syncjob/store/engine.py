@@ -71,7 +71,7 @@ def unusable(error: sa.exc.DatabaseError, path: Path) -> ConfigError | Transient
     if "malformed" in text or "not a database" in text:
         return ConfigError(
             f"the mirror {path} is damaged ({text})",
-            hint=f"move {path}* away and run `python -m syncjob once --full-resync`: it is rebuilt from the sources, equal rows are not rewritten",
+            hint=f"move {path}* away and run `python -m syncjob once`: the sources fill a new one, equal rows are not rewritten",
         )
     if "readonly" in text or "unable to open" in text:
         return ConfigError(f"the mirror {path} cannot be written ({text})", hint="give this user write access to the file and its folder")

@@ -17,7 +17,7 @@ FED = (TASKS, EMAILS)
 
 def keys_in(column: sa.Column[str], keys: Collection[str]) -> sa.ColumnElement[bool]:
     """`column IN keys` as one bound value, so that every number of keys shares one prepared statement."""
-    chosen = sa.select(sa.column("value")).select_from(sa.func.json_each(json.dumps(list(keys))).table_valued("value"))
+    chosen: sa.Select[Any] = sa.select(sa.column("value")).select_from(sa.func.json_each(json.dumps(list(keys))).table_valued("value"))
     return column.in_(chosen)
 
 
@@ -112,18 +112,24 @@ class Mirror:
         """Keep what sideloads said of people, lists and the like; unchanged names are not written."""
         for section, values in found.items():
             known = self.names(source, section, values)
-            news = [{"source": source, "section": section, "id": id_, "value": value} for id_, value in values.items() if known.get(id_) != value]
+            news = [
+                {"source": source, "section": section, "id": id_, "value": value}
+                for id_, value in values.items()
+                if known.get(id_) != value
+            ]
             if news:
                 statement = insert(names)
                 key = ["source", "section", "id"]
-                self._connection.execute(statement.on_conflict_do_update(index_elements=key, set_={"value": statement.excluded.value}), news)
+                self._connection.execute(
+                    statement.on_conflict_do_update(index_elements=key, set_={"value": statement.excluded.value}), news
+                )
 
     def names(self, source: str, section: str, keys: Collection[str] | None = None) -> dict[str, Json]:
         """The kept look-up table of a section; `keys` None: all of it."""
         query = sa.select(names.c.id, names.c.value).where(names.c.source == source, names.c.section == section)
         if keys is not None:
             query = query.where(keys_in(names.c.id, keys))
-        return {id_: value for id_, value in self._connection.execute(query)}
+        return dict(self._connection.execute(query).tuples().all())
 
     def meta(self, name: str) -> str:
         """One of the store's own facts: `mirror` (its id), `observed` (the newest request's number)."""
@@ -163,4 +169,3 @@ def by_stream(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     for stream, key in keys:
         groups.setdefault(stream, []).append(key)
     return groups
-

@@ -12,7 +12,16 @@ from syncjob.store.mirror import by_stream, keys_in
 from syncjob.store.tables import dead_letters, deletions, sightings, sources, streams, walks, wants
 
 WALK_COLUMNS = [walks.c[name] for name in Walk.__dataclass_fields__]
-RANK: Mapping[str, int] = {"unchanged": 0, "out_of_scope": 1, "inaccessible": 2, "rejected": 3, "updated": 4, "restored": 5, "deleted": 6, "created": 7}
+RANK: Mapping[str, int] = {
+    "unchanged": 0,
+    "out_of_scope": 1,
+    "inaccessible": 2,
+    "rejected": 3,
+    "updated": 4,
+    "restored": 5,
+    "deleted": 6,
+    "created": 7,
+}
 """Where a walk meets a key twice, the verdict that says more stands."""
 
 
@@ -67,7 +76,7 @@ class Walks:
     def verdicts(self, walk: int, stream: str) -> dict[str, int]:
         """How often a walk came to each verdict."""
         query = sa.select(sightings.c.verdict, sa.func.count()).where(sightings.c.walk == walk, sightings.c.stream == stream)
-        return {verdict: count for verdict, count in self._connection.execute(query.group_by(sightings.c.verdict))}
+        return dict(self._connection.execute(query.group_by(sightings.c.verdict)).tuples().all())
 
     def forget_sightings(self, walk: int) -> None:
         """A closed walk needs its sightings no longer."""
@@ -78,7 +87,15 @@ class Walks:
     def want(self, source: str, found: Iterable[Want]) -> None:
         """Add questions; the same question asked again starts anew, on behalf of the newer walk."""
         new = [
-            {"source": source, "kind": want.kind, "stream": want.stream, "key": want.key, "walk": want.walk, "about": dict(want.about), "tries": want.tries}
+            {
+                "source": source,
+                "kind": want.kind,
+                "stream": want.stream,
+                "key": want.key,
+                "walk": want.walk,
+                "about": dict(want.about),
+                "tries": want.tries,
+            }
             for want in found
         ]
         if new:
@@ -132,7 +149,15 @@ class Walks:
         """Keep records that were given up on for now; how many of them are new."""
         new = 0
         for rejection in found:
-            values = {"part": part, "stream": rejection.stream, "key": rejection.key, "error": rejection.error, "raw": rejection.raw, "walk": walk, "last_at": now}
+            values = {
+                "part": part,
+                "stream": rejection.stream,
+                "key": rejection.key,
+                "error": rejection.error,
+                "raw": rejection.raw,
+                "walk": walk,
+                "last_at": now,
+            }
             known = self._connection.execute(
                 dead_letters.update()
                 .where(dead_letters.c.part == part, dead_letters.c.stream == rejection.stream, dead_letters.c.key == rejection.key)
@@ -157,7 +182,11 @@ class Walks:
     def stream(self, stream: str) -> Mapping[str, Any]:
         """The stream's row: checkpoint, live, process_after, swept_at, late_seconds."""
         found = self._connection.execute(streams.select().where(streams.c.stream == stream)).mappings().one_or_none()
-        return dict(found) if found else {"stream": stream, "checkpoint": None, "live": 0, "process_after": None, "swept_at": None, "late_seconds": 0}
+        return (
+            dict(found)
+            if found
+            else {"stream": stream, "checkpoint": None, "live": 0, "process_after": None, "swept_at": None, "late_seconds": 0}
+        )
 
     def set_stream(self, stream: str, **values: Any) -> None:
         """Set columns of the stream's row."""
@@ -173,4 +202,3 @@ class Walks:
         """Set columns of the source's row."""
         statement = insert(sources).values(source=source, **values)
         self._connection.execute(statement.on_conflict_do_update(index_elements=["source"], set_=values))
-

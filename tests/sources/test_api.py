@@ -1,18 +1,23 @@
 import base64
 import gzip
 import json
-import logging
 import socket
+import socketserver
+import ssl
+import struct
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 import pytest
 import responses
 from requests import exceptions
+from requests.structures import CaseInsensitiveDict
+from urllib3 import exceptions as url3
 
 from syncjob.core.errors import ConfigError, Forbidden, Later, SyncjobError, Transient
 from syncjob.core.model import Answer, Call
@@ -254,7 +259,7 @@ def test_missives_largest_limit_is_read_from_its_400() -> None:
     ],
 )
 def test_how_long_a_refusal_asks_to_wait(headers: dict[str, str], body: bytes, seconds: float) -> None:
-    assert answers.asked_wait(exceptions.requests.structures.CaseInsensitiveDict(headers), body, START) == seconds
+    assert answers.asked_wait(CaseInsensitiveDict(headers), body, START) == seconds
 
 
 def test_a_short_refusal_is_waited_out(web: responses.RequestsMock, new_api: Callable[..., Api], clock: Clock) -> None:
@@ -334,41 +339,175 @@ def test_the_servers_own_limit_is_learned(web: responses.RequestsMock, new_api: 
 
 # --- the network, over real sockets ---
 
-type_of_script = Callable[[socket.socket], None]
+
+class Host(socketserver.ThreadingTCPServer):
+    """Sends the replies in turn, the last one for ever, as they are. After `...` it keeps the line open and says no more."""
+
+    daemon_threads = True
+
+    def __init__(self, *replies: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), Line)
+        self.replies = list(replies)
+        self.connections = 0
+        self.test_over = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    def __enter__(self) -> "Host":
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.test_over.set()
+        self.shutdown()
+        self.server_close()
 
 
-@contextmanager
-def server(*script: bytes) -> Iterator[str]:
-    """Answers each request with the next bytes of the script (the last one for ever) and hangs up, or holds the line after `...`."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    done = threading.Event()
+class Line(socketserver.StreamRequestHandler):
+    server: Host
 
-    def serve() -> None:
-        remaining = list(script)
-        held = []
-        while not done.is_set():
-            connection, _ = listener.accept()
-            with connection if not remaining[0].endswith(b"...") else _held(connection, held):
-                asked = b""
-                while b"\r\n\r\n" not in asked and (more := connection.recv(65_536)):
-                    asked += more
-                connection.sendall(remaining[0].removesuffix(b"..."))
-            remaining = remaining[1:] or remaining
-        for connection in held:
-            connection.close()
+    def handle(self) -> None:
+        self.server.connections += 1
+        while list(takewhile(bytes.strip, iter(self.rfile.readline, b""))):
+            reply = self.server.replies.pop(0) if len(self.server.replies) > 1 else self.server.replies[0]
+            if reply == RESET:
+                self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                return
+            with suppress(ConnectionError):  # whoever has enough hangs up
+                self.wfile.write(reply.removesuffix(b"..."))
+            if reply.endswith(b"..."):
+                self.server.test_over.wait()
+            if b"keep-alive" not in reply:
+                return
 
-    @contextmanager
-    def _held(connection: socket.socket, held: list[socket.socket]) -> Iterator[None]:
-        held.append(connection)
-        yield
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    port = listener.getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        done.set()
-        socket.create_connection(("127.0.0.1", port)).close()
-        thread.join()
-        listener.close()
+RESET = b"reset"
+GOOD = b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: keep-alive\r\n\r\n{"a": 1}'
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+PING = Call("ping", "/ping")
+
+
+def test_one_connection_serves_many_calls(new_api: Callable[..., Api]) -> None:
+    with Host(GOOD) as host:
+        api = new_api(host.url + "/")
+        for _ in range(3):
+            assert api.get(PING, "full").body == b'{"a": 1}'
+        assert host.connections == 1
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        RESET,
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 80\r\n\r\n{"a": 1}',
+        CHUNKED + b'8\r\n{"a": 1}\r\n',
+        CHUNKED + b'9\r\n{"a": 1}',
+        CHUNKED + b'zz\r\n{"a": 1}\r\n0\r\n\r\n',
+        b"no HTTP at all\r\n\r\n",
+        b'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\n{"a": 1}',
+        b'HTTP/1.1 404 Not Found\r\nContent-Length: 80\r\n\r\n{"a": 1}',
+    ],
+)
+def test_a_broken_answer_is_asked_for_again(new_api: Callable[..., Api], clock: Clock, broken: bytes) -> None:
+    call = Call("ping", "/ping", accept=(404,))
+    with Host(broken, broken, GOOD) as host:
+        api = new_api(host.url)
+        assert api.get(call, "changes").body == b'{"a": 1}'
+        assert clock.waits == [1, 2]
+        assert api.requests == 3
+    with Host(broken) as host:
+        error = failure(new_api(host.url), call)
+        assert type(error) is Transient
+        assert error.message.startswith(f"Teamwork ({host.url.removeprefix('http://')}): ")
+        assert error.message.endswith("; 5 tries")
+
+
+@pytest.mark.parametrize("status", [b"429 Too Many Requests\r\nRetry-After: 50", b"401 Unauthorized", b"403 Forbidden"])
+def test_a_refusal_counts_even_if_its_body_breaks_off(new_api: Callable[..., Api], status: bytes) -> None:
+    with Host(b"HTTP/1.1 " + status + b"\r\nContent-Length: 80\r\n\r\n{") as host:
+        api = new_api(host.url)
+        assert isinstance(failure(api), (Later, ConfigError, Forbidden))
+        assert api.requests == 1
+
+
+@pytest.mark.parametrize("sent", [b"HTTP/1.1 200 OK\r\nContent-L...", b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{..."])
+def test_a_byte_now_and_then_does_not_hold_us(new_api: Callable[..., Api], sent: bytes) -> None:
+    slow = Clock(tick=200)
+    with Host(sent) as host:
+        error = failure(new_api(host.url, clock=slow, total_deadline=300))
+    assert error.message.endswith(": no complete answer in time; 1 try")
+
+
+def test_silence_is_timed_out(new_api: Callable[..., Api]) -> None:
+    with Host(b"...") as host:
+        error = failure(new_api(host.url, timeout=0.05, tries=2))
+    assert error.message.endswith(": no complete answer in time; 2 tries")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_above_the_cap_is_given_up_at_once(new_api: Callable[..., Api], packed: bool) -> None:
+    body = b'{"a": "' + b"x" * 3_000_000 + b'"}'
+    kind = b"Content-Encoding: gzip\r\n" if packed else b""
+    sent = gzip.compress(body) if packed else body
+    with Host(b"HTTP/1.1 200 OK\r\n" + kind + b"Content-Length: %d\r\n\r\n" % len(sent) + sent) as host:
+        assert new_api(host.url, max_bytes=len(body)).get(PING, "full").body == body
+        api = new_api(host.url, max_bytes=len(body) - 1)
+        error = failure(api)
+        assert type(error) is Transient
+        assert "the answer is larger than 3,000,008 bytes" in error.message
+        assert api.requests == 1
+
+
+def test_the_body_of_a_redirect_is_capped_too(new_api: Callable[..., Api]) -> None:
+    with Host(b"HTTP/1.1 301 Moved\r\nLocation: /elsewhere\r\n\r\n" + b"x" * 1_000_000) as host:
+        assert "larger than" in failure(new_api(host.url, max_bytes=10_000)).message
+
+
+def test_nobody_listening(new_api: Callable[..., Api]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    error = failure(new_api(url))
+    assert type(error) is Transient
+    assert error.message.endswith(": the connection was refused, or there is no way to it; 5 tries")
+    assert error.hint == "Check TEAMWORK_BASE_URL and the network; the next run tries again."
+
+
+def test_a_server_without_tls(new_api: Callable[..., Api]) -> None:
+    with Host(b"HTTP/1.1 400 Bad Request\r\n\r\n") as host:
+        assert failure(new_api(host.url.replace("http", "https"), timeout=2)).message.endswith(": no TLS connection; 5 tries")
+
+
+def test_what_went_wrong_is_said_in_our_own_words() -> None:
+    unknown = url3.NameResolutionError("acme", url3.HTTPError, socket.gaierror(-2, "no such name"))  # type: ignore[arg-type]
+    bad_certificate = ssl.SSLCertVerificationError("self-signed")
+    for cause, what in (
+        (unknown, "its name is unknown"),
+        (url3.ConnectTimeoutError("slow"), "no connection in time"),
+        (url3.SSLError(bad_certificate), "its TLS certificate is not accepted"),
+    ):
+        error = exceptions.ConnectionError(url3.MaxRetryError(None, "/path?key=s3cret", cause))  # type: ignore[arg-type]
+        assert answers.explain(error)[0] == what
+
+
+def test_proxies_netrc_and_cookies_are_not_used(new_api: Callable[..., Api], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with Host(GOOD.replace(b"OK\r\n", b"OK\r\nSet-Cookie: user=other\r\n")) as host:
+        api = new_api(host.url)
+        api.get(PING, "changes")
+        assert not api._session.cookies
+
+
+@pytest.mark.parametrize("address", ["acme.teamwork.com", "ftp://acme.teamwork.com", "https://", "https://acme..com"])
+def test_an_impossible_address_is_the_users_to_mend(new_api: Callable[..., Api], address: str) -> None:
+    error = failure(new_api(address))
+    assert isinstance(error, ConfigError)
+    assert error.hint == "Check TEAMWORK_BASE_URL."
+
+
+@pytest.mark.parametrize("token", ["twp_s3cret\n", "twp_s3cret\N{EURO SIGN}"])
+def test_an_impossible_key_is_the_users_to_mend_and_not_shown(new_api: Callable[..., Api], token: str) -> None:
+    with Host(GOOD) as host:
+        error = failure(new_api(host.url, auth=bearer(token)), PING)
+    assert isinstance(error, ConfigError)
+    assert error.hint == "Check TEAMWORK_API_KEY."

@@ -56,7 +56,8 @@ def _add_labels(world: MissiveWorld) -> None:
 
 
 def _add_conversation(world: MissiveWorld, stamp: int, count: int, rng: Random) -> None:
-    conversation_id, subject = world.new_id(), words.title(rng)
+    number = len(world.conversations)
+    conversation_id, subject = world.new_id(), words.HOSTILE[number] if number < len(words.HOSTILE) else words.title(rng)
     stamps = sorted((stamp - rng.randrange(20 * DAY) for _ in range(count - 1)), reverse=True)
     messages = [_message(world, conversation_id, subject, when, rng) for when in (stamp, *stamps)]
     fields = _circumstances(world, stamp, rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -80,7 +81,8 @@ def _add_tasks(world: TeamworkWorld, count: int, rng: Random) -> None:
             stamp = world.now() - MARGIN - rng.randrange(SPAN)
         parent = world.tasks.get(_last_task(world)) if rng.random() < 0.2 else None
         tasklist_id = parent.tasklist_id if parent else rng.choice(lists)
-        world.plant(_task(world, tasklist_id, parent, stamp, rng))
+        task = _task(world, tasklist_id, parent, stamp, rng)
+        world.plant(task if number >= len(words.HOSTILE) else replace(task, description=words.HOSTILE[number]))
     world.listing.settle(world.clock())
 
 
