@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from syncjob.core.diff import diff, doubts
+from syncjob.core.errors import Incomplete, Transient
 from syncjob.core.guard import too_many
 from syncjob.core.model import CONVERSATIONS, Change, Page, Plan, Record, Row, Verb, Walk, Want
 from syncjob.core.ports import Source
@@ -17,7 +18,19 @@ NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def absorb(leaf: Leaf, source: Source, store: Store, spool: Spool, now: datetime) -> None:
-    """Take a leaf into the mirror: rows, sightings, wants and the walk's position, all or nothing."""
+    """Take a leaf into the mirror: rows, sightings, wants and the walk's position, all or nothing.
+
+    An answer that says nothing usable is dropped too: the walk's position still asks for it.
+    """
+    try:
+        _absorb(leaf, source, store, now)
+    except (Transient, Incomplete):
+        spool.drop(leaf)
+        raise
+    spool.drop(leaf)  # a crash before this line: the leaf is found to be absorbed, and dropped then
+
+
+def _absorb(leaf: Leaf, source: Source, store: Store, now: datetime) -> None:
     with store.begin() as tx:
         if leaf.observed > tx.walks.source(source.name)["absorbed"]:
             walk = tx.walks.get(leaf.walk) if leaf.walk else None
@@ -25,7 +38,6 @@ def absorb(leaf: Leaf, source: Source, store: Store, spool: Spool, now: datetime
             _take_in(page, leaf, walk, source, tx, now)
             tx.walks.set_source(source.name, absorbed=leaf.observed)
             tx.mirror.set_meta("observed", str(max(leaf.observed, int(tx.mirror.meta("observed")))))
-    spool.drop(leaf)  # a crash before this line: the leaf is found to be absorbed, and dropped then
 
 
 def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, now: datetime) -> None:

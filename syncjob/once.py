@@ -8,9 +8,10 @@ from typing import Any
 
 from syncjob.build import Choices, Job, build
 from syncjob.core.errors import SyncjobError, worst
+from syncjob.cycle import SourcePart
 from syncjob.drive import Cycle, Outcome
 from syncjob.lock import hold
-from syncjob.report import Report, duration, number
+from syncjob.report import Report
 from syncjob.settings import Settings
 
 VERDICTS = ("created", "updated", "restored", "deleted", "unchanged", "rejected", "out_of_scope", "inaccessible")
@@ -51,35 +52,28 @@ class _Watched:
         outcome = self._cycle.run()
         for part in self._job.destinations:
             if part.written:
-                self._report.line(f"{part.name}: {number(part.written)} rows written ({duration(monotonic() - began)})")
+                self._report.delivery(part.name, part.written, seconds=monotonic() - began)
         return outcome
 
     def _step(self, name: str, take: Any) -> Any:
         result = self._report.step(name, take)
         for part in self._job.sources:
             if part.name == name:
-                for walk in part.finished[self._told.get(name, 0) :]:
-                    self._report.line(walk_line(self._job, walk))
-                self._told[name] = len(part.finished)
-                self._show_progress(part.name)
+                self._show(part)
         return result
 
-    def _show_progress(self, name: str) -> None:
+    def _show(self, part: SourcePart) -> None:
+        """Lines for the walks that ended with this step, progress for those under way."""
         with self._job.store.read() as tx:
-            for part in self._job.sources:
-                if part.name == name:
-                    for walk in tx.walks.open(part.source.stream):
-                        self._report.progress(f"{walk.stream} {walk.kind}", walk.fetched, walk.expected)
-
-
-def walk_line(job: Job, id_: int) -> str:
-    """A finished walk in one line."""
-    with job.store.read() as tx:
-        walk = tx.walks.details(id_)
-    counts = {"fetched": walk["fetched"], **{verb: (walk["verdicts"] or {}).get(verb, 0) for verb in VERDICTS}}
-    shown = " ".join(f"{name}={number(count)}" for name, count in counts.items() if count or name == "fetched")
-    took = duration((walk["finished_at"] - walk["started_at"]).total_seconds())
-    return f"{walk['stream']} {walk['kind']}: {shown} ({number(walk['requests'])} requests, {took})"
+            for id_ in part.finished[self._told.get(part.name, 0) :]:
+                walk = tx.walks.details(id_)
+                self._report.finished(f"{walk['stream']} {walk['kind']}")
+                counts = {"fetched": walk["fetched"], **(walk["verdicts"] or {})}
+                seconds = (walk["finished_at"] - walk["started_at"]).total_seconds()
+                self._report.walk(walk["stream"], walk["kind"], counts, requests=walk["requests"], seconds=seconds)
+            self._told[part.name] = len(part.finished)
+            for under_way in tx.walks.open(part.source.stream):
+                self._report.progress(f"{under_way.stream} {under_way.kind}", under_way.fetched, under_way.expected or None)
 
 
 def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report) -> Ran:

@@ -73,7 +73,12 @@ class Report:
 
     def document(self, found: Mapping[str, Any]) -> None:
         """The one JSON document of a run."""
+        self.close()
         self._print(json.dumps(found, ensure_ascii=False), self._out)
+
+    def record(self, text: str) -> None:
+        """A record of the log, formatted."""
+        self._print(text, self._err)
 
     def progress(self, name: str, done: int, total: int | None) -> None:
         """How far a walk or delivery is. Shown on a terminal only, and only once it has lasted over two seconds."""
@@ -147,7 +152,7 @@ class _Bars:
             self._progress.start()
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(name, total=total, completed=done)
-        self._progress.update(self._tasks[name], completed=done, total=total)
+        self._progress.update(self._tasks[name], completed=done, total=total, refresh=True)
 
     def drop(self, name: str) -> None:
         self._since.pop(name, None)
@@ -183,35 +188,39 @@ def _rich_progress(stream: TextIO, clock: Callable[[], float]) -> Any:
     name, eta = TextColumn("{task.description}", markup=False), TextColumn("ETA")
     return Progress(
         name, BarColumn(), MofNCompleteColumn(), Rate(), eta, TimeRemainingColumn(), console=Console(file=stream, force_terminal=True),
-        transient=True, get_time=clock, speed_estimate_period=300, redirect_stdout=False, redirect_stderr=False,
+        transient=True, auto_refresh=False, get_time=clock, speed_estimate_period=300, redirect_stdout=False, redirect_stderr=False,
     )  # fmt: skip
 
 
-def configure_logging(report: Report, *, level: str, form: str, stream: TextIO = sys.stderr) -> None:
-    """Send every log record through the report's redaction, as text or as JSON lines; other libraries' from WARNING on."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(_Formatter(report, as_json=form == "json"))
+def configure_logging(report: Report, *, level: str, form: str) -> None:
+    """Let every log record leave through the report, as text or as JSON lines; other libraries' from WARNING on."""
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [_Records(report, _JsonLines() if form == "json" else _Lines("{asctime} {levelname} {message}", style="{"))]
     root.setLevel(logging.WARNING)
     log.setLevel(level)
 
 
-class _Formatter(logging.Formatter):
-    def __init__(self, report: Report, *, as_json: bool) -> None:
-        super().__init__("{asctime} {levelname} {message}", style="{")
-        self._report, self._json = report, as_json
+class _Records(logging.Handler):
+    def __init__(self, report: Report, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self._report = report
+        self.setFormatter(formatter)
 
+    def emit(self, record: logging.LogRecord) -> None:
+        self._report.record(self.format(record))
+
+
+class _Lines(logging.Formatter):
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        return f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S}Z"
+        return f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
+
+class _JsonLines(_Lines):
     def format(self, record: logging.LogRecord) -> str:
-        if not self._json:
-            return self._report.redact(super().format(record)).translate(CONTROLS)
         fields = {"time": self.formatTime(record), "level": record.levelname, "logger": record.name, "message": record.getMessage()}
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return self._report.redact(json.dumps(fields))
+        return json.dumps(fields, ensure_ascii=False)
 
 
 def account(counts: Mapping[str, int]) -> str:

@@ -112,7 +112,7 @@ class SqlDestination:
             return 0
         (key,) = table.primary_key.columns
         query = sa.select(key, table.c.row_hash).where(self._dialect.among(key, list(rows)))
-        stored = dict(conn.execute(query).tuples().all())
+        stored: Mapping[str, str] = dict(conn.execute(query).all())
         fresh = sorted((row for row in rows.values() if stored.get(row.key) != row.hash), key=attrgetter("key"))
         if fresh:
             encoders = by_place(table.columns, self._dialect.encode)

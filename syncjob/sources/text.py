@@ -1,9 +1,10 @@
 """Readable text from mail bodies, whatever is in them.
 
-inscriptis lays a body out as a browser does, but for what strangers send it needs three fences: it is slow (1.7 s per
-MB of `<br>`), libxml2 silently drops what lies deeper than 255 elements, and style sheets can order a million blank lines.
-So a body that is too large or too deep is only stripped of its tags, and of all styles only hiding and `pre` are obeyed.
-The stripper is a regular expression since html.parser takes quadratic time (15 s for 40 kB of `<a <a <a`).
+inscriptis lays a body out as a browser does, but for what strangers send it needs fences: it is slow (2.5 s per MB of
+`<br>`), libxml2 silently drops what lies deeper than 255 elements, a style can order 100,000 blank lines or columns, and
+one wide table cell widens every row. So a body that is too large or too deep is only stripped of its tags, of all styles
+only hiding and `pre` are obeyed, and tables are not padded. The stripper is a regular expression because html.parser
+takes quadratic time (Python 3.11: 15 s for 40 kB of `<a <a <a`).
 """
 
 import html
@@ -118,7 +119,7 @@ def _open_link(state: HtmlDocumentState, attributes: Mapping[str, str]) -> None:
 
 
 def _end_cell(state: HtmlDocumentState) -> None:
-    """Keep neighbours apart. Columns are not padded: a mail's tables are its layout, and one wide cell would widen every line."""
+    """Keep neighbours in a row apart."""
     line = state.tags[-1].canvas.current_block
     if state.tags[-1].display != Display.none and not line.is_empty():
         line.merge_pre_text("  ")

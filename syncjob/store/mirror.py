@@ -129,7 +129,7 @@ class Mirror:
         query = sa.select(names.c.id, names.c.value).where(names.c.source == source, names.c.section == section)
         if keys is not None:
             query = query.where(keys_in(names.c.id, keys))
-        return dict(self._connection.execute(query).tuples().all())
+        return dict(self._connection.execute(query).all())
 
     def meta(self, name: str) -> str:
         """One of the store's own facts: `mirror` (its id), `observed` (the newest request's number)."""

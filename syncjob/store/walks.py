@@ -76,7 +76,7 @@ class Walks:
     def verdicts(self, walk: int, stream: str) -> dict[str, int]:
         """How often a walk came to each verdict."""
         query = sa.select(sightings.c.verdict, sa.func.count()).where(sightings.c.walk == walk, sightings.c.stream == stream)
-        return dict(self._connection.execute(query.group_by(sightings.c.verdict)).tuples().all())
+        return dict(self._connection.execute(query.group_by(sightings.c.verdict)).all())
 
     def forget_sightings(self, walk: int) -> None:
         """A closed walk needs its sightings no longer."""

@@ -1,0 +1,253 @@
+"""`demo`: the whole job against a sandbox on this machine. No account, no key, no settings."""
+
+import shlex
+import shutil
+import sqlite3
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from syncjob.build import Choices
+from syncjob.core.errors import ConfigError, SyncjobError
+from syncjob.destinations.text import dump
+from syncjob.once import run_once
+from syncjob.report import Report, number
+from syncjob.sandbox import Sandbox
+from syncjob.settings import Settings, load
+
+SEED, TASKS, CONVERSATIONS = 1, 400, 80
+"""Large enough for several pages of each list, small enough for a few seconds."""
+
+TABLES = ("tasks", "emails", "attachments")
+SHOWN_DIFFERENCES = 5
+
+
+def run_demo(state: Path | None, report: Report, stop: threading.Event) -> int:
+    """Backfill a sandbox into SQLite, change it, catch up, find nothing new; its exit code. `state` None: a new temporary folder."""
+    try:
+        return report.step("demo", lambda: _run(_new_folder(state), report, stop))
+    except SyncjobError as error:
+        report.problem("demo", error)
+        return error.exit
+
+
+def _run(folder: Path, report: Report, stop: threading.Event) -> int:
+    with Sandbox(SEED, TASKS, CONVERSATIONS) as sandbox:
+        settings = load({**sandbox.settings(), "SYNCJOB_STATE_DIR": str(folder)}, cwd=folder)
+        stage = _Stage(sandbox, settings, report, stop)
+        report.line(_welcome(sandbox))
+        for scene in (_first_run, _changes, _second_run, _third_run):
+            code = scene(stage)
+            if code or stop.is_set():
+                report.line(f"\nThe demo stopped early; what it has is in {settings.sqlite_file}")
+                return code
+    report.line(_farewell(settings))
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What every scene of the demo needs."""
+
+    sandbox: Sandbox
+    settings: Settings
+    report: Report
+    stop: threading.Event
+
+
+# --- the scenes ---
+
+
+def _first_run(stage: _Stage) -> int:
+    stage.report.line("\n1. The first run reads everything, page by page. Killed in the middle, the next run would go on there.\n")
+    return _sync(stage)
+
+
+def _changes(stage: _Stage) -> int:
+    """Change the world. Teamwork and Missive tell nobody: syncjob has to notice."""
+    stage.report.line("\n2. People go on working, in Teamwork and in Missive.\n")
+    for change in (*_change_tasks(stage.sandbox), *_change_mails(stage.sandbox)):
+        stage.report.line(f"   - {change}")
+    return 0
+
+
+def _second_run(stage: _Stage) -> int:
+    stage.report.line("\n3. The second run asks for what changed since the first one, and writes only that.\n")
+    return _sync(stage)
+
+
+def _third_run(stage: _Stage) -> int:
+    stage.report.line("\n4. Nothing happened since. The third run asks each source twice, finds nothing, and does not touch the database.\n")
+    return _sync(stage)
+
+
+def _sync(stage: _Stage) -> int:
+    """One `once`, as cron would run it, then what it did in words, and the proof that it is right."""
+    ran = run_once(stage.settings, Choices(), stage.report, stage.stop)
+    if ran.exit or stage.stop.is_set():
+        return ran.exit
+    stage.report.line()
+    stage.report.line(f"   {_account(ran.document, stage.settings)}")
+    stage.report.line(f"   {_proof(stage.sandbox, stage.settings)}")
+    return 0
+
+
+# --- what happens in the world ---
+
+
+def _change_tasks(sandbox: Sandbox) -> Sequence[str]:
+    """Edit, complete, tag, add and delete tasks; what happened, in words."""
+    world, visible = sandbox.world.teamwork, sandbox.truth.tasks()
+    parents = {task["parent_task_id"] for task in visible.values()}
+    open_ones = [key for key, task in visible.items() if task["status"] != "completed" and key not in parents and task["title"].isascii()]
+    renamed, moved, done, also_done, tagged, deleted = (int(key) for key in open_ones[-6:])
+    name = world.tasks[renamed].name
+    world.edit_task(renamed, name=f"{name} (by Friday)")
+    world.edit_task(moved, due_date=datetime.now(UTC).date(), priority="high")
+    world.complete_task(done)
+    world.complete_task(also_done)
+    world.tag_task(tagged, next(tag.id for tag in world.tags.values() if tag.name == "urgent"))
+    world.add_task("Order coffee for the crew", world.tasks[renamed].tasklist_id, user_ids=(world.me,))
+    world.delete_task(deleted)
+    return (
+        f"task {renamed} “{name}” is renamed",
+        f"task {moved} “{world.tasks[moved].name}” becomes due today, with high priority",
+        f"tasks {done} and {also_done} are completed",
+        f"task {tagged} “{world.tasks[tagged].name}” is tagged “urgent”",
+        "a task “Order coffee for the crew” is added",
+        f"task {deleted} “{world.tasks[deleted].name}” is deleted",
+    )
+
+
+def _change_mails(sandbox: Sandbox) -> Sequence[str]:
+    """New mails, one of them in a known conversation; a label; a merge. What happened, in words."""
+    world = sandbox.world.missive
+    threads = {mail["thread_id"] for mail in sandbox.truth.emails().values()}
+    newest = sorted((world.conversations[key] for key in threads), key=lambda row: (row.last_activity_at, row.id))
+    known, labelled, lost, kept = newest[-4:]
+    subjects = {row.id: world.messages_of(row)[0].subject or "(no subject)" for row in newest[-4:]}
+    world.add_conversation(2, subject="Keys for the new office")
+    world.add_message(known.id, subject=f"Re: {subjects[known.id]}", body="<p>Any news?</p>")
+    label = next(found for found in world.labels.values() if found.id not in labelled.label_ids)
+    world.label(labelled.id, label.id)
+    world.merge(lost.id, into=kept.id)
+    return (
+        "a new conversation “Keys for the new office” arrives, with two mails",
+        f"a reply arrives in the conversation “{subjects[known.id]}”",
+        f"the conversation “{subjects[labelled.id]}” ({_mails(labelled.message_ids)}) gets the label “{label.name}”",
+        f"the conversation “{subjects[lost.id]}” ({_mails(lost.message_ids)}) is merged into “{subjects[kept.id]}”",
+    )
+
+
+def _mails(ids: Sequence[str]) -> str:
+    return f"{len(ids)} mail{'' if len(ids) == 1 else 's'}"
+
+
+# --- what the run did, and whether it is right ---
+
+
+def _account(document: Mapping[str, Any], settings: Settings) -> str:
+    """What was fetched, written and left alone, and what it took."""
+    fetched = sum(walk["fetched"] for stream in document["streams"].values() for walk in stream["walks"])
+    written = document["destinations"]["sqlite"]["written"]
+    rows = sum(len(_rows(settings, table)) for table in ("tasks", "emails"))
+    asked = document["requests"]
+    return (
+        f"So: {number(fetched)} records fetched, {number(written)} rows written, {number(rows - written)} left alone. "
+        f"Requests: {number(asked['teamwork'])} to Teamwork, {number(asked['missive'])} to Missive."
+    )
+
+
+def _proof(sandbox: Sandbox, settings: Settings) -> str:
+    """Compare the database with the world behind the APIs. Raises SyncjobError where they differ."""
+    truth = {"tasks": sandbox.truth.tasks(), "emails": sandbox.truth.emails(), "attachments": sandbox.truth.attachments()}
+    gone = {"tasks": sandbox.truth.gone_tasks(), "emails": sandbox.truth.gone_emails()}
+    found = {table: _rows(settings, table) for table in TABLES}
+    wrong = [line for table in TABLES for line in _differences(table, truth[table], found[table], gone.get(table))]
+    if wrong:
+        more = f"\n  and {len(wrong) - SHOWN_DIFFERENCES} more" if len(wrong) > SHOWN_DIFFERENCES else ""
+        lines = "".join(f"\n  {line}" for line in wrong[:SHOWN_DIFFERENCES])
+        raise SyncjobError(f"{settings.sqlite_file} is not equal to the sandbox's truth:{lines}{more}", hint="this is a bug in syncjob")
+    counts = ", ".join(f"{number(len(truth[table]))} {table}" for table in TABLES)
+    kept = sum(map(len, gone.values()))
+    return f"Checked: every row is equal to the sandbox's truth: {counts}" + (f"; {kept} deleted, kept and marked." if kept else ".")
+
+
+def _differences(table: str, truth: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Mapping[str, Any]], gone: set[str] | None) -> list[str]:
+    """Every row that should be otherwise, in words."""
+    live = {key: row for key, row in rows.items() if not row["deleted"]}
+    marked = rows.keys() - live.keys()
+    missing = [f"{table} {key}: missing" for key in sorted(truth.keys() - live.keys())]
+    extra = [f"{table} {key}: should not be there" for key in sorted(live.keys() - truth.keys())]
+    unmarked = [f"{table} {key}: gone, but not kept as deleted" for key in sorted((gone or set()) - marked)]
+    both = [(key, name) for key in sorted(truth.keys() & live.keys()) for name in truth[key]]
+    unequal = [f"{table} {key}: {name} differs" for key, name in both if _stored(truth[key][name]) != live[key][name]]
+    return missing + extra + unmarked + unequal
+
+
+def _rows(settings: Settings, table: str) -> Mapping[str, Mapping[str, Any]]:
+    """A table of the SQLite destination by key."""
+    with closing(sqlite3.connect(settings.sqlite_file)) as database:
+        database.row_factory = sqlite3.Row
+        return {row[0]: dict(row) for row in database.execute(f"SELECT * FROM {table}")}
+
+
+def _stored(value: Any) -> Any:
+    """A true value as the SQLite destination writes it."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()[:19] + "Z"
+    if isinstance(value, date):
+        return value.isoformat()
+    return dump(value) if isinstance(value, list | dict) else value
+
+
+# --- the frame ---
+
+
+def _new_folder(state: Path | None) -> Path:
+    """An empty folder for the demo alone. Raises ConfigError for one with anything in it: that may be somebody's real state."""
+    if state is None:
+        return Path(tempfile.mkdtemp(prefix="syncjob-demo-"))
+    try:
+        folder = state.expanduser().absolute()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not any(folder.iterdir()):
+            return folder
+    except OSError as error:
+        raise ConfigError(f"the folder {state} cannot be used ({error.strerror})", hint="name another one, or leave --state out") from None
+    raise ConfigError(f"the folder {state} is not empty, and the demo starts from nothing", hint="name a new folder, or leave --state out")
+
+
+def _welcome(sandbox: Sandbox) -> str:
+    return (
+        "This is the whole job in a few seconds: syncjob polls Teamwork and Missive and keeps a database equal to them.\n"
+        f"Both are played by a sandbox on this machine, at {sandbox.url}, over real HTTP with made-up data.\n"
+        "No account and no key is needed; your .env and your environment are not looked at."
+    )
+
+
+def _farewell(settings: Settings) -> str:
+    return (
+        f"\nThe data is in {settings.sqlite_file} (tables tasks, emails, attachments). To look at it:\n\n"
+        f"    {_look(settings.sqlite_file)}\n\n"
+        "To sync your own: copy config/.env.example to .env, put in TEAMWORK_BASE_URL and TEAMWORK_API_KEY, or MISSIVE_API_TOKEN, or both, then\n\n"
+        f"    {_quote(sys.executable)} -m syncjob once"
+    )
+
+
+def _look(database: Path) -> str:
+    """A command that shows some rows, with what this machine has."""
+    query = "SELECT updated_at, status, deleted, title FROM tasks ORDER BY updated_at DESC LIMIT 8"
+    if shutil.which("sqlite3"):
+        return f'sqlite3 -box {_quote(database)} "{query}"'
+    return f"{_quote(sys.executable)} -c " + _quote(f"import sqlite3; print(*sqlite3.connect({str(database)!r}).execute({query!r}), sep='\\n')")
+
+
+def _quote(word: object) -> str:
+    return shlex.quote(str(word))

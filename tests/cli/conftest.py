@@ -1,0 +1,64 @@
+"""Real processes, a sandbox over real HTTP, and a real PostgreSQL."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from syncjob.sandbox import Sandbox
+
+from .job import Job
+from .pg import PostgresServer
+
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for all tests, started when the first one needs it."""
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def dsn(server: PostgresServer) -> str:
+    """An empty database."""
+    name = f"test{next(NUMBERS)}"
+    server.do(f"CREATE DATABASE {name}")
+    return server.dsn_of(name)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A small world: enough for some pages and batches, and quick to read."""
+    with Sandbox(seed=3, tasks=60, conversations=15) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def job(tmp_path: Path, sandbox: Sandbox) -> Job:
+    """The small world, into SQLite."""
+    return Job(tmp_path, sandbox)
+
+
+@pytest.fixture
+def both(tmp_path: Path, sandbox: Sandbox, dsn: str) -> Job:
+    """The small world, into SQLite and PostgreSQL."""
+    return Job(tmp_path, sandbox, dsn=dsn)
+
+
+@pytest.fixture
+def big(tmp_path: Path, dsn: str) -> Iterator[Callable[..., Job]]:
+    """Makes a job for a larger world, into SQLite and PostgreSQL."""
+    started: list[Sandbox] = []
+
+    def make(seed: int = 1, tasks: int = 200, conversations: int = 60) -> Job:
+        started.append(Sandbox(seed=seed, tasks=tasks, conversations=conversations).start())
+        return Job(tmp_path, started[-1], dsn=dsn)
+
+    yield make
+    for sandbox in started:
+        sandbox.stop()

@@ -1,0 +1,112 @@
+"""`python -m syncjob` as cron runs it: a process of its own, with nothing but an environment."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from syncjob.sandbox import Sandbox
+
+from .pg import PASSWORD
+from .rows import difference
+
+ROOT = Path(__file__).parents[2]
+SCREEN = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a process ended."""
+
+    exit: int
+    out: str
+    err: str
+    seconds: float
+    asked: Mapping[str, int]
+    """How many requests the sandbox had, by face."""
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on standard output."""
+        return json.loads(self.out)
+
+    @property
+    def all(self) -> str:
+        return self.out + self.err
+
+
+@dataclass(slots=True)
+class Job:
+    """A set-up of syncjob in a folder, pointed at a sandbox."""
+
+    folder: Path
+    sandbox: Sandbox
+    more: dict[str, str] = field(default_factory=dict)
+    dsn: str | None = None
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def sqlite(self) -> Path:
+        return self.folder / "data.db"
+
+    def once(self, *args: str, **env: str) -> Ran:
+        """`once`, to its end."""
+        return self.call("once", *args, **env)
+
+    def call(self, *args: str, **env: str) -> Ran:
+        """Any command, to its end. Whatever it prints, a traceback or a secret is never part of it."""
+        before, began = self._counts(), time.monotonic()
+        with self.started(*args, **env) as process:
+            out, err = process.communicate(timeout=120)
+        self.check(out + err)
+        return Ran(process.returncode, out, err, time.monotonic() - began, self._counts() - before)
+
+    @contextmanager
+    def started(self, *args: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+        """A command at work; killed at the end, if it has not ended by itself."""
+        command, pipe = [sys.executable, "-m", "syncjob", *args], subprocess.PIPE
+        with subprocess.Popen(command, env=self.env(**env), cwd=self.folder, stdout=pipe, stderr=pipe, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def env(self, **more: str) -> dict[str, str]:
+        """The whole environment; an empty value unsets a variable."""
+        backends = {"DB_BACKEND": "sqlite,postgres", "PG_DSN": self.dsn} if self.dsn else {"DB_BACKEND": "sqlite"}
+        places = {"SYNCJOB_STATE_DIR": "state", "SQLITE_PATH": "data.db", "HTTP_RETRIES": "2", "HTTP_BACKOFF_SECONDS": "0.01"}
+        python = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
+        found = {**python, **self.sandbox.settings(), **backends, **places, **self.more, **more}
+        return {name: value for name, value in found.items() if value}
+
+    def check(self, text: str) -> None:
+        """No traceback, no secret."""
+        assert "Traceback" not in text, text
+        keys = [value for name, value in self.env().items() if name.endswith(("_KEY", "_TOKEN"))]
+        for secret in (*keys, PASSWORD, *(base64.b64encode(f"{key}:x".encode()).decode() for key in keys)):
+            assert secret not in text, f"{secret} is in: {text}"
+
+    def differences(self) -> Sequence[str]:
+        """In what the destinations differ from the sandbox's truth."""
+        databases = (self.sqlite, self.dsn) if self.dsn else (self.sqlite,)
+        return [problem for database in databases for problem in difference(database, self.sandbox)]
+
+    def _counts(self) -> Counter[str]:
+        return Counter(exchange.face for exchange in list(self.sandbox.log))
+
+
+def is_one_screen(text: str) -> bool:
+    """Whether a message fits on a terminal of 24 lines, and no line is absurdly long."""
+    lines = text.splitlines()
+    return len(lines) <= SCREEN and all(len(line) <= 400 for line in lines)

