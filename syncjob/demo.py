@@ -6,12 +6,12 @@ import sqlite3
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from syncjob.build import Choices
 from syncjob.core.errors import ConfigError, SyncjobError
@@ -24,8 +24,14 @@ from syncjob.settings import Settings, load
 SEED, TASKS, CONVERSATIONS = 1, 400, 80
 """Large enough for several pages of each list, small enough for a few seconds."""
 
+PLAIN = ", "
+"""In every made-up title but the hostile ones, which would be hard to read here."""
+
 TABLES = ("tasks", "emails", "attachments")
 SHOWN_DIFFERENCES = 5
+
+Rows: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""A table's rows by key."""
 
 
 def run_demo(state: Path | None, report: Report, stop: threading.Event) -> int:
@@ -65,30 +71,33 @@ class _Stage:
 
 
 def _first_run(stage: _Stage) -> int:
-    stage.report.line("\n1. The first run reads everything, page by page. Killed in the middle, the next run would go on there.\n")
+    stage.report.line("\n1. The first run reads everything, page by page. If it were killed half-way, the next run would go on from there.")
     return _sync(stage)
 
 
 def _changes(stage: _Stage) -> int:
     """Change the world. Teamwork and Missive tell nobody: syncjob has to notice."""
-    stage.report.line("\n2. People go on working, in Teamwork and in Missive.\n")
+    stage.report.line("\n2. People go on working in Teamwork and Missive:\n")
     for change in (*_change_tasks(stage.sandbox), *_change_mails(stage.sandbox)):
         stage.report.line(f"   - {change}")
     return 0
 
 
 def _second_run(stage: _Stage) -> int:
-    stage.report.line("\n3. The second run asks for what changed since the first one, and writes only that.\n")
+    stage.report.line("\n3. The second run asks for what changed since the first one began, and writes only that.")
     return _sync(stage)
 
 
 def _third_run(stage: _Stage) -> int:
-    stage.report.line("\n4. Nothing happened since. The third run asks each source twice, finds nothing, and does not touch the database.\n")
+    stage.report.line(
+        "\n4. Nothing happens meanwhile. The third run looks two minutes back once more, to be safe, and finds nothing to write."
+    )
     return _sync(stage)
 
 
 def _sync(stage: _Stage) -> int:
-    """One `once`, as cron would run it, then what it did in words, and the proof that it is right."""
+    """One `once`, as cron would run it; then in words what it did, and the proof that it is right."""
+    stage.report.line("\n$ python -m syncjob once")
     ran = run_once(stage.settings, Choices(), stage.report, stage.stop)
     if ran.exit or stage.stop.is_set():
         return ran.exit
@@ -105,7 +114,7 @@ def _change_tasks(sandbox: Sandbox) -> Sequence[str]:
     """Edit, complete, tag, add and delete tasks; what happened, in words."""
     world, visible = sandbox.world.teamwork, sandbox.truth.tasks()
     parents = {task["parent_task_id"] for task in visible.values()}
-    open_ones = [key for key, task in visible.items() if task["status"] != "completed" and key not in parents and task["title"].isascii()]
+    open_ones = [key for key, task in visible.items() if task["status"] != "completed" and key not in parents and PLAIN in task["title"]]
     renamed, moved, done, also_done, tagged, deleted = (int(key) for key in open_ones[-6:])
     name = world.tasks[renamed].name
     world.edit_task(renamed, name=f"{name} (by Friday)")
@@ -116,32 +125,32 @@ def _change_tasks(sandbox: Sandbox) -> Sequence[str]:
     world.add_task("Order coffee for the crew", world.tasks[renamed].tasklist_id, user_ids=(world.me,))
     world.delete_task(deleted)
     return (
-        f"task {renamed} “{name}” is renamed",
-        f"task {moved} “{world.tasks[moved].name}” becomes due today, with high priority",
+        f'task {renamed} "{name}" is renamed',
+        f'task {moved} "{world.tasks[moved].name}" becomes due today, with high priority',
         f"tasks {done} and {also_done} are completed",
-        f"task {tagged} “{world.tasks[tagged].name}” is tagged “urgent”",
-        "a task “Order coffee for the crew” is added",
-        f"task {deleted} “{world.tasks[deleted].name}” is deleted",
+        f'task {tagged} "{world.tasks[tagged].name}" is tagged "urgent"',
+        'a task "Order coffee for the crew" is added',
+        f'task {deleted} "{world.tasks[deleted].name}" is deleted',
     )
 
 
 def _change_mails(sandbox: Sandbox) -> Sequence[str]:
     """New mails, one of them in a known conversation; a label; a merge. What happened, in words."""
     world = sandbox.world.missive
-    threads = {mail["thread_id"] for mail in sandbox.truth.emails().values()}
+    threads = {mail["thread_id"] for mail in sandbox.truth.emails().values() if PLAIN in (mail["subject"] or "")}
     newest = sorted((world.conversations[key] for key in threads), key=lambda row: (row.last_activity_at, row.id))
     known, labelled, lost, kept = newest[-4:]
-    subjects = {row.id: world.messages_of(row)[0].subject or "(no subject)" for row in newest[-4:]}
+    subjects = {row.id: world.messages_of(row)[0].subject for row in newest[-4:]}
     world.add_conversation(2, subject="Keys for the new office")
     world.add_message(known.id, subject=f"Re: {subjects[known.id]}", body="<p>Any news?</p>")
     label = next(found for found in world.labels.values() if found.id not in labelled.label_ids)
     world.label(labelled.id, label.id)
     world.merge(lost.id, into=kept.id)
     return (
-        "a new conversation “Keys for the new office” arrives, with two mails",
-        f"a reply arrives in the conversation “{subjects[known.id]}”",
-        f"the conversation “{subjects[labelled.id]}” ({_mails(labelled.message_ids)}) gets the label “{label.name}”",
-        f"the conversation “{subjects[lost.id]}” ({_mails(lost.message_ids)}) is merged into “{subjects[kept.id]}”",
+        'a new conversation "Keys for the new office" arrives, with two mails',
+        f'a reply arrives in the conversation "{subjects[known.id]}"',
+        f'the conversation "{subjects[labelled.id]}" ({_mails(labelled.message_ids)}) gets the label "{label.name}"',
+        f'the conversation "{subjects[lost.id]}" ({_mails(lost.message_ids)}) is merged into "{subjects[kept.id]}"',
     )
 
 
@@ -159,7 +168,7 @@ def _account(document: Mapping[str, Any], settings: Settings) -> str:
     rows = sum(len(_rows(settings, table)) for table in ("tasks", "emails"))
     asked = document["requests"]
     return (
-        f"So: {number(fetched)} records fetched, {number(written)} rows written, {number(rows - written)} left alone. "
+        f"{number(fetched)} records fetched, {number(written)} rows written, {number(rows - written)} left alone. "
         f"Requests: {number(asked['teamwork'])} to Teamwork, {number(asked['missive'])} to Missive."
     )
 
@@ -167,9 +176,9 @@ def _account(document: Mapping[str, Any], settings: Settings) -> str:
 def _proof(sandbox: Sandbox, settings: Settings) -> str:
     """Compare the database with the world behind the APIs. Raises SyncjobError where they differ."""
     truth = {"tasks": sandbox.truth.tasks(), "emails": sandbox.truth.emails(), "attachments": sandbox.truth.attachments()}
-    gone = {"tasks": sandbox.truth.gone_tasks(), "emails": sandbox.truth.gone_emails()}
+    gone = {"tasks": sandbox.truth.gone_tasks(), "emails": sandbox.truth.gone_emails(), "attachments": set[str]()}
     found = {table: _rows(settings, table) for table in TABLES}
-    wrong = [line for table in TABLES for line in _differences(table, truth[table], found[table], gone.get(table))]
+    wrong = [line for table in TABLES for line in _differences(table, truth[table], found[table], gone[table])]
     if wrong:
         more = f"\n  and {len(wrong) - SHOWN_DIFFERENCES} more" if len(wrong) > SHOWN_DIFFERENCES else ""
         lines = "".join(f"\n  {line}" for line in wrong[:SHOWN_DIFFERENCES])
@@ -179,19 +188,19 @@ def _proof(sandbox: Sandbox, settings: Settings) -> str:
     return f"Checked: every row is equal to the sandbox's truth: {counts}" + (f"; {kept} deleted, kept and marked." if kept else ".")
 
 
-def _differences(table: str, truth: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Mapping[str, Any]], gone: set[str] | None) -> list[str]:
+def _differences(table: str, truth: Rows, rows: Rows, gone: Set[str]) -> list[str]:
     """Every row that should be otherwise, in words."""
     live = {key: row for key, row in rows.items() if not row["deleted"]}
     marked = rows.keys() - live.keys()
     missing = [f"{table} {key}: missing" for key in sorted(truth.keys() - live.keys())]
     extra = [f"{table} {key}: should not be there" for key in sorted(live.keys() - truth.keys())]
-    unmarked = [f"{table} {key}: gone, but not kept as deleted" for key in sorted((gone or set()) - marked)]
+    unmarked = [f"{table} {key}: gone, but not kept as deleted" for key in sorted(gone - marked)]
     both = [(key, name) for key in sorted(truth.keys() & live.keys()) for name in truth[key]]
     unequal = [f"{table} {key}: {name} differs" for key, name in both if _stored(truth[key][name]) != live[key][name]]
     return missing + extra + unmarked + unequal
 
 
-def _rows(settings: Settings, table: str) -> Mapping[str, Mapping[str, Any]]:
+def _rows(settings: Settings, table: str) -> Rows:
     """A table of the SQLite destination by key."""
     with closing(sqlite3.connect(settings.sqlite_file)) as database:
         database.row_factory = sqlite3.Row
@@ -233,11 +242,13 @@ def _welcome(sandbox: Sandbox) -> str:
 
 
 def _farewell(settings: Settings) -> str:
+    database = settings.sqlite_file
     return (
-        f"\nThe data is in {settings.sqlite_file} (tables tasks, emails, attachments). To look at it:\n\n"
-        f"    {_look(settings.sqlite_file)}\n\n"
-        "To sync your own: copy config/.env.example to .env, put in TEAMWORK_BASE_URL and TEAMWORK_API_KEY, or MISSIVE_API_TOKEN, or both, then\n\n"
-        f"    {_quote(sys.executable)} -m syncjob once"
+        f"\nThe data is in {database}, in the tables tasks, emails and attachments. Look at it:\n\n"
+        f"    {_look(database)}\n\n"
+        f"The folder {database.parent} is yours to delete. To sync your own data, copy config/.env.example to .env,\n"
+        "write TEAMWORK_BASE_URL and TEAMWORK_API_KEY into it, or MISSIVE_API_TOKEN, or all three, and start:\n\n"
+        f"    {_python()} -m syncjob once"
     )
 
 
@@ -245,9 +256,12 @@ def _look(database: Path) -> str:
     """A command that shows some rows, with what this machine has."""
     query = "SELECT updated_at, status, deleted, title FROM tasks ORDER BY updated_at DESC LIMIT 8"
     if shutil.which("sqlite3"):
-        return f'sqlite3 -box {_quote(database)} "{query}"'
-    return f"{_quote(sys.executable)} -c " + _quote(f"import sqlite3; print(*sqlite3.connect({str(database)!r}).execute({query!r}), sep='\\n')")
+        return f'sqlite3 -box {shlex.quote(str(database))} "{query}"'
+    program = f'import sqlite3; print(*sqlite3.connect("{database}").execute("{query}"), sep="\\n")'
+    return f"{_python()} -c {shlex.quote(program)}"
 
 
-def _quote(word: object) -> str:
-    return shlex.quote(str(word))
+def _python() -> str:
+    """This Python, as one would type it here."""
+    python, here = Path(sys.executable), Path.cwd()
+    return shlex.quote(str(python.relative_to(here) if python.is_relative_to(here) else python))

@@ -3,14 +3,10 @@
 import json
 
 from syncjob.core.model import Json
+from syncjob.core.text import clean
 
 dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
 """Canonical JSON: equal values give equal text."""
-
-
-def clean(text: str) -> str:
-    """The text without U+0000, with each lone surrogate replaced by U+FFFD."""
-    return text.replace("\x00", "").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def clean_json(value: Json) -> Json:

@@ -23,6 +23,8 @@ from inscriptis.model.tag import CustomHtmlTagHandlerMapping
 from lxml.etree import LxmlError, iterwalk
 from lxml.html import HTMLParser, document_fromstring
 
+from syncjob.core.text import clean
+
 LAID_OUT = 300_000  # characters, laid out in 0.7 s at worst
 DEEPEST = 200
 
@@ -37,17 +39,8 @@ CELLS = re.compile(r"/t[dh]")
 
 SELF_LINK = re.compile(r"\[([^\[\]\s]+)\]\((?:mailto:|tel:|https?://)?\1/?\)")
 EMPTY_LINK = re.compile(r"\[\s*\]\([^\s()]*\)")
+LONE_SURROGATE = re.compile("[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]")
 BLANK_LINES = re.compile(r"\n{3,}")
-
-
-def clean(text: str) -> str:
-    """The text without what no database stores: U+0000 is dropped, a lone surrogate becomes U+FFFD, a pair one character."""
-    text = text.replace("\0", "")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 def html_to_text(body: str) -> str:

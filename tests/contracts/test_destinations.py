@@ -154,8 +154,12 @@ def rows(place: Place, stream: str = TASKS) -> dict[str, Mapping[str, Json]]:
 
 
 def told(error: SyncjobError) -> str:
-    """Everything that a person could see of an error."""
-    return "".join(traceback.format_exception(error)) + error.hint
+    """Everything of an error that a person could see, also in a traceback."""
+    shown, link = error.hint, error if isinstance(error, BaseException) else None
+    while link:
+        shown += "".join(traceback.format_exception_only(link))
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return shown
 
 
 # What every destination does
@@ -245,7 +249,7 @@ def test_many_rows_come_back_each_once_while_others_are_written(place: Place) ->
 @pytest.mark.parametrize(
     ("value", "kept"),
     [
-        ("a\x00b", "ab"),
+        ("a\x00b", "a\ufffdb"),
         ("\ud800 lone", "\ufffd lone"),
         ("\ud83d\ude00 pair", "😀 pair"),
         ("\\u0000 spelled out", "\\u0000 spelled out"),

@@ -3,6 +3,7 @@
 import base64
 import re
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -24,7 +25,15 @@ POLL = timedelta(seconds=60)
 OVERLAP = timedelta(seconds=120)
 TUESDAY = datetime(2026, 9, 1, 12, tzinfo=UTC).timestamp()
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+MEMORY = Path("/dev/shm")
 MOST_STEPS = 20_000
+
+
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    """An empty folder, in memory where the machine has such a place: these tests are about order, not about a disk's speed."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
 
 
 class Crash(BaseException):
@@ -199,7 +208,11 @@ class Bench:
         yield from _compare("task", self.held(TASKS), truth.tasks(self.process_after))
         yield from _compare("email", held, truth.emails(self.process_after))
         attachments = {item["attachment_id"]: {**item, "email_id": key} for key, row in held.items() for item in row.get("attachments", ())}
-        yield from _compare("attachment", attachments, truth.attachments(self.process_after))
+        known = truth.attachments(self.process_after)
+        for item in known.values():
+            if item["email_id"] in truth.redacted_emails():
+                del item["inline"]  # only the body tells, and that is withheld
+        yield from _compare("attachment", attachments, known)
         with self.store.read() as tx:
             for stream, expected in ((TASKS, truth.tasks(self.process_after)), (EMAILS, truth.emails(self.process_after))):
                 if tx.mirror.live(stream) != len(expected):

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from .bench import Bench
+from .bench import Bench, new_folder
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    bench = Bench(tmp_path_factory.mktemp("backfill"), tasks=2000, conversations=1000)
-    bench.run()
-    yield bench
-    bench.close()
+def filled() -> Iterator[Bench]:
+    with new_folder() as folder:
+        bench = Bench(folder, tasks=2000, conversations=1000)
+        bench.run()
+        yield bench
+        bench.close()
 
 
 def pages_of_conversations(count: int) -> int:

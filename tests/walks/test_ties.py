@@ -1,0 +1,149 @@
+"""Any number of records with one timestamp: all of them, once; and where the API cannot show them, that is said."""
+
+from pathlib import Path
+
+import pytest
+
+from syncjob.core.model import EMAILS, TASKS
+from syncjob.sandbox import Switches
+
+from .bench import TUESDAY, Bench
+
+COUNTS = (49, 50, 51, 120, 600, 1200)
+LONG_AGO = int(TUESDAY) - 90 * 86_400
+
+
+@pytest.mark.parametrize("at", [LONG_AGO, None], ids=["in between", "as the newest"])
+@pytest.mark.parametrize("count", [*COUNTS, 249, 250, 251, 499, 500, 501])
+def test_ties_of_tasks_are_read_among_others(tmp_path: Path, count: int, at: int | None) -> None:
+    bench = Bench(tmp_path, tasks=60)
+    bench.sandbox.world.make_ties("teamwork.tasks", count, at=at)
+    bench.run("teamwork")
+    assert bench.differences() == []
+    bench.close()
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_ties_of_tasks_are_read_as_the_whole_world(tmp_path: Path, count: int) -> None:
+    bench = Bench(tmp_path)
+    bench.sandbox.world.make_ties("teamwork.tasks", count)
+    bench.run("teamwork")
+    assert bench.differences() == []
+    assert bench.seq() == count  # none twice
+    bench.close()
+
+
+@pytest.mark.parametrize("count", [249, 250, 251, 600])
+@pytest.mark.parametrize("switches", [Switches(teamwork_updated_after="exclusive"), Switches(teamwork_tie_order="shuffled"), Switches(teamwork_meta=False)])
+def test_ties_of_tasks_are_read_however_the_server_pages(tmp_path: Path, count: int, switches: Switches) -> None:
+    bench = Bench(tmp_path, tasks=40, switches=switches)
+    bench.sandbox.world.make_ties("teamwork.tasks", count, at=LONG_AGO)
+    bench.run("teamwork")
+    bench.settle("teamwork")
+    assert bench.differences() == []
+    bench.close()
+
+
+@pytest.mark.parametrize("count", [600, 1200])
+def test_ties_of_tasks_that_appear_later_are_read_by_a_changes_walk(tmp_path: Path, count: int) -> None:
+    bench = Bench(tmp_path, tasks=40)
+    bench.run("teamwork")
+    bench.sandbox.world.make_ties("teamwork.tasks", count)
+    bench.cycle("teamwork")
+    assert bench.differences() == []
+    bench.close()
+
+
+@pytest.mark.parametrize(("count", "others"), [(count, 12) for count in COUNTS[:-2]] + [(count, 0) for count in (49, 50, 51, 600)] + [(1200, 12)])
+def test_ties_of_conversations_are_read(tmp_path: Path, count: int, others: int) -> None:
+    bench = Bench(tmp_path, conversations=others)
+    bench.sandbox.world.make_ties("missive.conversations", count, at=LONG_AGO if others else None)
+    bench.run("missive")
+    assert bench.differences() == []
+    assert bench.seq() == len(bench.sandbox.truth.emails())  # none twice
+    assert all(walk["complete"] and not walk["unread"] for walk in bench.walks(EMAILS))
+    bench.close()
+
+
+@pytest.mark.parametrize("count", [9, 10, 11, 25])
+@pytest.mark.parametrize("others", [0, 7])
+def test_ties_of_messages_in_one_thread_are_read(tmp_path: Path, count: int, others: int) -> None:
+    bench = Bench(tmp_path)
+    world = bench.sandbox.world.missive
+    conversation = world.add_conversation(messages=0)
+    for number in range(others):
+        world.add_message(conversation, delivered_at=int(TUESDAY) - 60 + 20 * number)
+    for _ in range(count):
+        world.add_message(conversation, delivered_at=int(TUESDAY) - 10)
+    bench.run("missive")
+    assert bench.differences() == []
+    bench.close()
+
+
+def test_ties_cut_at_the_limit_are_reported_and_the_walk_goes_on_below_them(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, conversations=70, switches=Switches(missive_ties="cut"))
+    ties = set(bench.sandbox.world.make_ties("missive.conversations", 120, at=LONG_AGO))
+    bench.run("missive")
+    truth, held = bench.sandbox.truth.emails(), bench.held(EMAILS)
+    others = {key for key, row in truth.items() if row["thread_id"] not in ties}
+    assert others <= held.keys() <= truth.keys()
+    assert len({row["thread_id"] for row in held.values()} & ties) == 50
+    (walk,) = bench.walks(EMAILS)
+    assert walk["finished_at"] is not None
+    assert not walk["complete"]
+    assert "more than 50 conversations share the second" in walk["error"]
+    assert all(row.deleted_at is None for row in bench.feed())
+    bench.close()
+
+
+def test_a_changes_walk_over_cut_ties_keeps_its_checkpoint_and_reads_the_rest(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, conversations=20, switches=Switches(missive_ties="cut"))
+    bench.run("missive")
+    with bench.store.read() as tx:
+        before = tx.walks.stream(EMAILS)["checkpoint"]
+    bench.clock.at += 100
+    ties = set(bench.sandbox.world.make_ties("missive.conversations", 60))
+    bench.clock.at += 5
+    fresh = bench.sandbox.world.missive.add_conversation(messages=2)
+    bench.cycle("missive")
+    held = bench.held(EMAILS)
+    assert len({row["thread_id"] for row in held.values()} & ties) == 50
+    assert sum(row["thread_id"] == fresh for row in held.values()) == 2
+    with bench.store.read() as tx:
+        assert tx.walks.stream(EMAILS)["checkpoint"] == before
+    bench.close()
+
+
+def test_cut_ties_that_fit_on_a_page_are_no_trouble(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, conversations=70, switches=Switches(missive_ties="cut"))
+    bench.sandbox.world.make_ties("missive.conversations", 49, at=LONG_AGO)
+    bench.run("missive")
+    assert bench.differences() == []
+    assert [walk["error"] for walk in bench.walks(EMAILS)] == [None]
+    bench.close()
+
+
+def test_ties_cut_in_a_thread_are_reported_and_the_rest_is_read(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, conversations=5, switches=Switches(missive_ties="cut"))
+    world = bench.sandbox.world.missive
+    conversation = world.add_conversation(messages=0)
+    older = {world.add_message(conversation, delivered_at=int(TUESDAY) - 1000 - number) for number in range(8)}
+    for _ in range(25):
+        world.add_message(conversation, delivered_at=int(TUESDAY) - 500)
+    bench.run("missive")
+    held = bench.held(EMAILS)
+    assert older <= held.keys() <= bench.sandbox.truth.emails().keys()
+    assert sum(row["thread_id"] == conversation for row in held.values()) == 18
+    (walk,) = bench.walks(EMAILS)
+    assert "share the second" in (walk["error"] or "")
+    bench.close()
+
+
+def test_a_task_walk_is_complete_with_ties(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tasks=10)
+    bench.sandbox.world.make_ties("teamwork.tasks", 600)
+    bench.run("teamwork")
+    (walk,) = bench.walks(TASKS)
+    assert walk["complete"]
+    assert walk["fetched"] == sum((walk["verdicts"] or {}).values()) == len(bench.sandbox.truth.tasks())
+    bench.close()
