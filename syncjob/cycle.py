@@ -117,6 +117,8 @@ class SourcePart:
     def _fetch(self, call: Call, walk: Walk | None) -> None:
         """One request: its answer is durable in the spool before anything is decided about it."""
         answer = self._ask(call, walk.kind if walk else "sweep")
+        if self._clock.wait(0):
+            return  # asked to stop meanwhile: the next run asks again
         self._observed += 1
         if walk and walk.until is None:
             self._check_clock(answer)

@@ -10,6 +10,9 @@ from syncjob.core.errors import Later, SyncjobError
 from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
 
+STOP_SECONDS = 4.0
+"""How long a stop waits for parts to reach a durable point. One that still waits for an answer then is left: the answer
+of a request that was overtaken by a stop is not looked at, and a transaction is whole or not at all."""
 RETRY_SECONDS = 30.0
 """How long a destination that failed is left alone while sources are still at work."""
 
@@ -52,12 +55,16 @@ class Cycle:
 
     def run(self) -> Outcome:
         """Take steps until none is due, or until a stop is asked for."""
-        threads = [threading.Thread(target=self._run_source, args=(part,), name=part.name) for part in self._sources]
-        threads += [threading.Thread(target=self._run_destination, args=(part,), name=part.name) for part in self._destinations]
+        threads = [threading.Thread(target=self._run_source, args=(part,), name=part.name, daemon=True) for part in self._sources]
+        threads += [threading.Thread(target=self._run_destination, args=(part,), name=part.name, daemon=True) for part in self._destinations]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            while thread.is_alive() and not self._stop.is_set():
+                thread.join(0.1)
+        leave = monotonic() + STOP_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, leave - monotonic()))
         return self.outcome
 
     def _run_source(self, part: SourcePart) -> None:

@@ -23,14 +23,12 @@ from syncjob.core.errors import ConfigError, Forbidden, Later, Transient
 from syncjob.core.model import Answer, Call, WalkKind
 from syncjob.core.ports import Clock
 from syncjob.sources import answers
-from syncjob.sources.limits import SLICE_SECONDS, Limiter
+from syncjob.sources.limits import Limiter
 from syncjob.sources.wire import open_session
 
 CONNECT_SECONDS = 10.0
-PATIENCE_SECONDS = SLICE_SECONDS + 0.5
-"""Longer waits end the step. The half second is for rounding: the limiter's own waits are at most a whole slice."""
-
-LONGEST_BACKOFF = 30.0
+PATIENCE_SECONDS = 30.0
+"""Longer waits end the step: others may use the time, and the next process keeps to it."""
 CHUNK = 65_536
 
 
@@ -184,7 +182,7 @@ class Api:
 
     def _wait_after(self, state: RetryCallState) -> float:
         """Doubling, with full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/"""
-        ceiling = min(LONGEST_BACKOFF, self._backoff * 2.0 ** (state.attempt_number - 1))
+        ceiling = min(PATIENCE_SECONDS, self._backoff * 2.0 ** (state.attempt_number - 1))
         return 0.0 if _failure(state).paced else ceiling * self._jitter()
 
     def _give_up(self, state: RetryCallState) -> Never:

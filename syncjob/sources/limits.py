@@ -10,10 +10,11 @@ import json
 import os
 import re
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +27,9 @@ SHARES: Mapping[WalkKind, float] = {"changes": 0.90, "sweep": 0.85, "full": 0.80
 that we send a whole window apart may arrive a little closer together."""
 
 SLICE_SECONDS = 30
-"""Longer waits end a step (see `api`), so a long walk is spread such that its own pace never asks for one."""
+"""Longer waits end a step (see `api`), so long walks are spread such that their own pace never asks for one."""
+
+SECOND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +50,21 @@ def parse_windows(text: str) -> tuple[Window, ...]:
 
 @dataclass(slots=True)
 class _Log:
-    """What the processes share, in seconds since 1970: when it was written, the vendor's words, every recent request."""
+    """What the processes share: when it was written, the vendor's words, every recent request. Times are whole
+    microseconds since 1970, so that nothing is rounded."""
 
-    at: float = 0.0
-    not_before: float = 0.0
+    at: int = 0
+    not_before: int = 0
     learned: int = 0
-    times: list[float] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
 
-    def settle(self, now: float, keep: float) -> None:
-        """Forget what is older than `keep` seconds. A clock that was set back takes the whole log back with it."""
-        back = max(0.0, self.at - now)
+    def settle(self, now: int, keep: int) -> None:
+        """Forget what is older than `keep`. A clock that was set back takes the whole log back with it."""
+        if (back := self.at - now) > 0:
+            self.not_before -= back
+            self.times = [time - back for time in self.times]
         self.at = now
-        self.not_before -= back
-        self.times = [time - back for time in self.times if time - back > now - keep]
+        del self.times[: bisect_right(self.times, now - keep)]
 
 
 class Limiter:
@@ -83,16 +88,17 @@ class Limiter:
         Booked before it is sent: a crash in between costs one request of the budget, never one too many.
         """
         with self._log() as log:
-            free_at = [log.times[-count] + seconds for count, seconds in self._caps(urgency, log.learned) if len(log.times) >= count]
-            wait = max([log.not_before, *free_at]) - log.at
-            if wait <= 0:
+            caps = self._caps(urgency, log.learned)
+            free_at = [log.times[-count] + seconds * SECOND for count, seconds in caps if len(log.times) >= count]
+            wait = max(log.not_before, *free_at, log.at) - log.at
+            if not wait:
                 log.times.append(log.at)
-            return max(0.0, wait)
+            return wait / SECOND
 
     def not_before(self, until: datetime) -> None:
         """Hold every request, of any process, until then: the vendor asked for it."""
         with self._log() as log:
-            log.not_before = max(log.not_before, until.timestamp())
+            log.not_before = max(log.not_before, _microseconds(until))
 
     def learn(self, limit: int) -> None:
         """Take over the limit that the vendor's headers name, if the user set none."""
@@ -114,9 +120,9 @@ class Limiter:
         """The log, settled, this process's alone until it is written back."""
         try:
             with self._lock, self._open() as file:
-                now = self._clock.now().timestamp()  # read under the lock, so that times in the log only ever rise
+                now = _microseconds(self._clock.now())  # read under the lock, so that times in the log only ever rise
                 log = self._read(file, now)
-                log.settle(now, max(window.seconds for window in self._windows))
+                log.settle(now, max(window.seconds for window in self._windows) * SECOND)
                 yield log
                 _write(file, log)
         except OSError as error:
@@ -131,7 +137,7 @@ class Limiter:
             fcntl.flock(file, fcntl.LOCK_EX)  # let go when the file is closed, if need be by the kernel
             yield file
 
-    def _read(self, file: IO[bytes], now: float) -> _Log:
+    def _read(self, file: IO[bytes], now: int) -> _Log:
         """The log as written. A missing one is empty; behind a damaged one there may be requests that we cannot know, so
         the shortest window is waited out. Longer ones may then be exceeded once: a 429, which is obeyed."""
         file.seek(0)
@@ -140,9 +146,13 @@ class Limiter:
             return _Log()
         try:
             kept = json.loads(text.partition(b"\n")[0])
-            return _Log(float(kept["at"]), float(kept["not_before"]), int(kept["learned"]), sorted(map(float, kept["times"])))
+            return _Log(int(kept["at"]), int(kept["not_before"]), int(kept["learned"]), sorted(map(int, kept["times"])))
         except (ValueError, TypeError, KeyError):
-            return _Log(not_before=now + min(window.seconds for window in self._windows))
+            return _Log(not_before=now + min(window.seconds for window in self._windows) * SECOND)
+
+
+def _microseconds(time: datetime) -> int:
+    return (time - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
 
 
 def _write(file: IO[bytes], log: _Log) -> None:

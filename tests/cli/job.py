@@ -86,7 +86,7 @@ class Job:
         """The whole environment; an empty value unsets a variable."""
         backends = {"DB_BACKEND": "sqlite,postgres", "PG_DSN": self.dsn} if self.dsn else {"DB_BACKEND": "sqlite"}
         places = {"SYNCJOB_STATE_DIR": "state", "SQLITE_PATH": "data.db", "HTTP_RETRIES": "2", "HTTP_BACKOFF_SECONDS": "0.01"}
-        python = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
+        python = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
         found = {**python, **self.sandbox.settings(), **backends, **places, **self.more, **more}
         return {name: value for name, value in found.items() if value}
 

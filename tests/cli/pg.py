@@ -40,16 +40,16 @@ class PostgresServer:
                 time.sleep(0.05)
         raise TimeoutError("PostgreSQL did not start")
 
-    def stop(self) -> None:
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it: its connections break, its data stay."""
         if self._process:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(how)
             self._process.wait(20)
         self._process = None
 
     def remove(self) -> None:
         """Stop it for good."""
-        self.stop()
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self._folder)
 
     def dsn_of(self, database: str) -> str:

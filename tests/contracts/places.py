@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg2
 
@@ -127,7 +127,7 @@ def rows(place: Place, stream: str = TASKS) -> dict[str, Mapping[str, Json]]:
 
 def told(error: SyncjobError) -> str:
     """Everything of an error that a person could see, also in a traceback."""
-    shown, link = error.hint, error if isinstance(error, BaseException) else None
+    shown, link = error.hint, cast("BaseException | None", error)
     while link:
         shown += "".join(traceback.format_exception_only(link))
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)

@@ -68,7 +68,6 @@ def test_a_change_and_its_way_back_are_written(place: Place) -> None:
 
 def test_a_deletion_keeps_the_content_and_a_restore_takes_the_mark_away(place: Place) -> None:
     destination = ready(place)
-    live = {}
     deliver(destination, task())
     live = rows(place)["1"]
     assert deliver(destination, task(gone=NOON)) == Receipt(1)

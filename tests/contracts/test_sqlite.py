@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from syncjob.core.errors import ConfigError, Rejected, Transient
 from syncjob.core.model import TASKS, Receipt
+from syncjob.core.text import clean
 from syncjob.destinations import sqlite
-from syncjob.destinations.text import clean
 from tests.contracts.places import at, deliver, email, ready, rows, sqlite_place, task, told
 
 

@@ -408,7 +408,7 @@ def test_one_connection_serves_many_calls(new_api: Callable[..., Api]) -> None:
         CHUNKED + b'9\r\n{"a": 1}',
         CHUNKED + b'zz\r\n{"a": 1}\r\n0\r\n\r\n',
         b"no HTTP at all\r\n\r\n",
-        b'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\n{"a": 1}',
+        b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\n{"a": 1}',
         b'HTTP/1.1 404 Not Found\r\nContent-Length: 80\r\n\r\n{"a": 1}',
     ],
 )

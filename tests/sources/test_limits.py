@@ -16,7 +16,7 @@ from syncjob.sources.limits import SHARES, SLICE_SECONDS, Limiter, Window, parse
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MISSIVE = parse_windows("300/60 900/900")
-ROUNDING = 1e-6
+ROUNDING = 2e-6  # `datetime` has whole microseconds
 ALL: dict[WalkKind, float] = dict.fromkeys(get_args(WalkKind), 1.0)
 
 
@@ -71,7 +71,7 @@ def test_changes_may_fill_their_share_at_once_but_long_walks_only_that_of_half_a
 ) -> None:
     limiter = Limiter([Window(150, 60)], SHARES, clock, path)
     assert burst(limiter, urgency) == count
-    assert limiter.reserve(urgency) == pytest.approx(60 if urgency == "changes" else SLICE_SECONDS)
+    assert limiter.reserve(urgency) == 60 if urgency == "changes" else SLICE_SECONDS
 
 
 def test_a_share_of_a_small_window_is_at_least_one_request(clock: Clock) -> None:
@@ -83,24 +83,24 @@ def test_a_slot_is_free_again_a_whole_window_after_its_request(clock: Clock, pat
     assert limiter.reserve("changes") == 0
     clock.seconds = 4
     assert limiter.reserve("changes") == 0
-    assert limiter.reserve("changes") == pytest.approx(6)
+    assert limiter.reserve("changes") == 6
     clock.seconds = 9.999
-    assert limiter.reserve("changes") == pytest.approx(0.001)
+    assert limiter.reserve("changes") == 0.001
     clock.seconds = 10
     assert limiter.reserve("changes") == 0
-    assert limiter.reserve("changes") == pytest.approx(4)
+    assert limiter.reserve("changes") == 4
 
 
 @pytest.mark.parametrize("urgency", ["sweep", "full"])
-@pytest.mark.parametrize("windows", [MISSIVE, (Window(150, 60),), (Window(10, 1), Window(5000, 3600))])
+@pytest.mark.parametrize("windows", [MISSIVE, (Window(150, 60),), (Window(10, 1), Window(2000, 3600))])
 def test_a_long_walk_waits_half_a_minute_at_most_and_leaves_the_polls_their_part(
     clock: Clock, urgency: WalkKind, windows: tuple[Window, ...]
 ) -> None:
     limiter = Limiter(windows, SHARES, clock)
     sent = 0
-    for _ in range(5000):
+    for _ in range(3000):
         if wait := limiter.reserve(urgency):
-            assert wait <= SLICE_SECONDS + ROUNDING
+            assert wait <= SLICE_SECONDS
             clock.wait(wait)
         else:
             sent += 1
@@ -138,7 +138,7 @@ def test_not_before_holds_every_urgency_and_is_never_moved_forward(clock: Clock,
     limiter.not_before(START + timedelta(seconds=500))
     limiter.not_before(START + timedelta(seconds=20))
     for urgency in get_args(WalkKind):
-        assert limiter.reserve(urgency) == pytest.approx(500)
+        assert limiter.reserve(urgency) == 500
     clock.seconds = 500
     assert limiter.reserve("full") == 0
 
@@ -223,7 +223,7 @@ def test_a_clock_set_back_keeps_waits_as_long_as_they_were(clock: Clock, path: P
     assert burst(limiter, "changes") == 2
     limiter.not_before(START + timedelta(seconds=90))
     clock.seconds = -back
-    assert limiter.reserve("changes") == pytest.approx(90)
+    assert limiter.reserve("changes") == 90
     clock.wait(90)
     assert burst(limiter, "changes") == 2
 
