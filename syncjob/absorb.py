@@ -114,14 +114,11 @@ def finish(
     """Close a walk that has nothing left to ask: its deletions, its checkpoint, its account."""
     with store.begin() as tx:
         details = tx.walks.details(walk.id)
-        held = _delete(walk, details["live"], tx, now, share=share, allow=allow)
-        told = f"{held} deletions are held, more than the guard allows: nothing was deleted" if held else None
+        _delete(walk, details["live"], tx, now, share=share, allow=allow)
         verdicts = tx.walks.verdicts(walk.id, walk.stream)
         fetched = sum(verdicts.values())
         complete = details["unread"] is None
-        tx.walks.update(
-            walk.id, finished_at=now, complete=complete, verdicts=verdicts, fetched=fetched, error=told or details["unread"], held=held
-        )
+        tx.walks.update(walk.id, finished_at=now, complete=complete, verdicts=verdicts, fetched=fetched, error=details["unread"])
         if walk.kind == "changes" and complete:
             tx.walks.set_stream(walk.stream, checkpoint=walk.until)
         if walk.kind == "full":
@@ -131,12 +128,13 @@ def finish(
         tx.walks.forget_sightings(walk.id)
 
 
-def _delete(walk: Walk, live: int, tx: Tx, now: datetime, *, share: float, allow: bool) -> int:
-    """Apply the walk's deletions together, or hold them together; how many are held."""
+def _delete(walk: Walk, live: int, tx: Tx, now: datetime, *, share: float, allow: bool) -> None:
+    """Apply the walk's deletions together, or hold them together. A person's word releases those held before, too."""
     doomed = tx.walks.doomed(walk.id)
-    emails = [each for each in doomed if each.stream == walk.stream]
-    if too_many(len(emails), live, share=share) and not allow:
-        return len(emails)
+    if allow:
+        doomed = [*tx.walks.held((walk.stream, CONVERSATIONS)), *(each for each in doomed if not each.held)]
+    elif too_many(sum(each.stream == walk.stream for each in doomed), live, share=share):
+        return tx.walks.hold(walk.id)
     for stream, keys in by_stream((each.stream, each.key) for each in doomed).items():
         rows = tx.mirror.rows(stream, keys)
         for each in doomed:
@@ -144,5 +142,4 @@ def _delete(walk: Walk, live: int, tx: Tx, now: datetime, *, share: float, allow
             if row and row.deleted_at is None and row.data is not None and row.observed <= each.observed:
                 record = Record(stream, row.key, row.data, row.version, row.updated_at, row.parent)
                 tx.mirror.apply([Change("deleted", record, row.digest, each.at or now, each.why)], observed=each.observed)
-    tx.walks.forget_deletions(walk.id)
-    return 0
+    return tx.walks.forget_deletions(doomed)

@@ -64,6 +64,10 @@ def build(settings: Settings, choices: Choices, stop: threading.Event) -> Job:
     chosen = [name for name in settings.sources if name in choices.sources or not choices.sources]
     apis = [(name, APIS[name](settings, clock)) for name in chosen]
     sources = [_source_part(settings, choices, store, clock, SOURCES[name](settings), api) for name, api in apis]
+    if missing := set(settings.db_backend) - DESTINATIONS.keys():
+        raise ConfigError(
+            f"DB_BACKEND: {', '.join(missing)} is not there yet in this version", hint=f"take it out; there are: {', '.join(DESTINATIONS)}"
+        )
     names = [name for name in settings.db_backend if name in choices.destinations or not choices.destinations]
     destinations = [DestinationPart(DESTINATIONS[name](settings, clock), store, clock) for name in names]
     return Job(store, sources, destinations, apis)

@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
 
     once = commands.add_parser("once", help="poll, sync and deliver until nothing is due, then exit (for cron)")
     once.add_argument("--full-resync", action="store_true", help="read every record again")
+    once.add_argument("--allow-deletes", action="store_true", help="delete what is held because it is so much")
     once.add_argument("--new-identity", action="store_true", help="accept that a key now belongs to another user; goes with --full-resync")
     _add_parts(once)
     _add_output(once)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
+from typing import Any
 
 from syncjob.core.errors import Later, SyncjobError
 from syncjob.cycle import SourcePart
@@ -55,8 +56,8 @@ class Cycle:
 
     def run(self) -> Outcome:
         """Take steps until none is due, or until a stop is asked for."""
-        threads = [threading.Thread(target=self._run_source, args=(part,), name=part.name, daemon=True) for part in self._sources]
-        threads += [threading.Thread(target=self._run_destination, args=(part,), name=part.name, daemon=True) for part in self._destinations]
+        threads = [_thread(self._run_source, part) for part in self._sources]
+        threads += [_thread(self._run_destination, part) for part in self._destinations]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -111,6 +112,10 @@ class Cycle:
         with self._news:
             self._version += 1
             self._news.notify_all()
+
+
+def _thread(work: Callable[[Any], None], part: SourcePart | DestinationPart) -> threading.Thread:
+    return threading.Thread(target=work, args=(part,), name=part.name, daemon=True)
 
 
 Guarded = Callable[[str, Callable[[], object]], object]

@@ -7,12 +7,13 @@ from time import monotonic
 from typing import Any
 
 from syncjob.build import Choices, Job, build
-from syncjob.core.errors import SyncjobError, worst
+from syncjob.core.errors import Held, SyncjobError, worst
 from syncjob.cycle import SourcePart
 from syncjob.drive import Cycle, Outcome
 from syncjob.lock import hold
 from syncjob.report import Report
 from syncjob.settings import Settings
+from syncjob.store import Tx
 
 VERDICTS = ("created", "updated", "restored", "deleted", "unchanged", "rejected", "out_of_scope", "inaccessible")
 
@@ -91,15 +92,16 @@ def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report) -> Ran
         for part in job.sources:
             stream = part.source.stream
             walks = [tx.walks.details(id_) for id_ in (*part.finished, *(walk.id for walk in tx.walks.open(stream)))]
-            exits += [4 if walk["held"] else 3 for walk in walks if walk["error"]]
+            exits += [3 for walk in walks if walk["error"]]
             streams[stream] = {
                 "checkpoint": _time(tx.walks.stream(stream)["checkpoint"]),
                 "walks": [_walk(walk, outcome.errors.get(part.name)) for walk in walks],
             }
-            held[stream] = sum(walk["held"] for walk in walks)
+            held[stream] = _tell_held(stream, tx, report)
             for walk in walks:
                 if walk["error"]:
                     report.problem(stream, SyncjobError(walk["error"]))
+        exits += [4] * any(held.values())
         exits += [3] * any(reader.parked for reader in job.destinations)
         exits += [3] * any(walk["rejected"] for found in streams.values() for walk in found["walks"])
         destinations = {
@@ -117,6 +119,18 @@ def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report) -> Ran
         "requests": {name: api.requests for name, api in job.apis}, "held": held,
     }  # fmt: skip
     return Ran(exit_, document)
+
+
+def _tell_held(stream: str, tx: Tx, report: Report) -> int:
+    """Say which deletions wait for a person's word; how many those are."""
+    found = tx.walks.held((stream,))
+    if found:
+        rows = tx.mirror.rows(stream, [each.key for each in found[:3]]).values()
+        titles = ", ".join(repr((row.data or {}).get("title") or (row.data or {}).get("subject") or row.key) for row in rows)
+        live = tx.mirror.live(stream)
+        hint = "if that is meant: python -m syncjob once --allow-deletes. If not, mend it at the source: what is shown again is kept"
+        report.problem(stream, Held(f"{len(found)} of {live} rows would be deleted at once, so nothing was: {titles} ...", hint=hint))
+    return len(found)
 
 
 def _walk(walk: Mapping[str, Any], error: SyncjobError | None) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -73,6 +74,7 @@ class Sandbox:
         }
         self._gates = gates(self.limits, self.switches)
         self._pages: dict[tuple[str, str], Response] = {}
+        self._log_lock = threading.Lock()  # not the world's: a refused request does not wait for the world
         self._server: Server | None = None
 
     # --- answering ---
@@ -88,7 +90,7 @@ class Sandbox:
             status = response.status
             return response
         finally:
-            with self.world.lock:
+            with self._log_lock:
                 self.log.append(Exchange(self.world.clock(), face, request.method, request.path, dict(request.params), status))
                 self.counts[face, status] += 1
 

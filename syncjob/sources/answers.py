@@ -68,6 +68,12 @@ def rate(headers: Mapping[str, str], name: str) -> str:
     return headers.get(f"X-RateLimit-{name}") or headers.get(f"X-Rate-Limit-{name}") or ""
 
 
+def limit(headers: Mapping[str, str]) -> int:
+    """How many requests the vendor allows in its window, 0 if it does not say."""
+    found = re.fullmatch(r"[0-9]{1,9}", rate(headers, "Limit").strip())
+    return int(found[0]) if found else 0
+
+
 def is_refused(status: int, headers: Mapping[str, str]) -> bool:
     """Is it over the limit? Teamwork's error guide lists that under 400, too."""
     return status == 429 or (status == 400 and rate(headers, "Remaining").strip() == "0")

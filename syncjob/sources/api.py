@@ -23,12 +23,13 @@ from syncjob.core.errors import ConfigError, Forbidden, Later, Transient
 from syncjob.core.model import Answer, Call, WalkKind
 from syncjob.core.ports import Clock
 from syncjob.sources import answers
-from syncjob.sources.limits import Limiter
+from syncjob.sources.limits import SLICE_SECONDS, Limiter
 from syncjob.sources.wire import open_session
 
 CONNECT_SECONDS = 10.0
-PATIENCE_SECONDS = 30.0
-"""Longer waits end the step: others may use the time, and the next process keeps to it."""
+PATIENCE_SECONDS = float(SLICE_SECONDS)
+"""A longer wait ends the step, and the limiter remembers it for the next one."""
+
 CHUNK = 65_536
 
 
@@ -122,22 +123,23 @@ class Api:
             raise _Again(*answers.explain(error)) from None
 
     def _body(self, response: requests.Response, *, needed: bool) -> bytes:
-        """The body, which may not grow above the cap. Of an error it is only needed as far as it comes."""
-        body = io.BytesIO()
+        """The body, whole and not above the cap. Of an error the beginning will do, as far as it comes."""
+        body, cap = io.BytesIO(), self._max_bytes if needed else CHUNK
         try:
             for chunk in response.iter_content(CHUNK):
                 body.write(chunk)
-                if body.tell() > self._max_bytes:
-                    raise Transient(f"{self._host}: the answer is larger than {self._max_bytes:,} bytes")
+                if body.tell() > cap:
+                    break
         except (exceptions.RequestException, HTTPError):
             if needed:
                 raise
+        if needed and body.tell() > cap:
+            raise Transient(f"{self._host}: the answer is larger than {cap:,} bytes")
         return body.getvalue()
 
     def _heed(self, answer: Answer, headers: Mapping[str, str]) -> None:
         """Keep what the answer says about the budget, for all processes, and stop at a refusal."""
-        if (limit := answers.rate(headers, "Limit")).isdecimal():
-            self._limiter.learn(int(limit))
+        self._limiter.learn(answers.limit(headers))
         refused = answers.is_refused(answer.status, headers)
         if not refused and not (answer.status >= 500 and "Retry-After" in headers):
             return

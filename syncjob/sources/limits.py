@@ -13,7 +13,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
@@ -48,7 +48,7 @@ def parse_windows(text: str) -> tuple[Window, ...]:
     return tuple(Window(int(pair[1]), int(pair[2])) for pair in pairs if pair)
 
 
-@dataclass(slots=True)
+@dataclass
 class _Log:
     """What the processes share: when it was written, the vendor's words, every recent request. Times are whole
     microseconds since 1970, so that nothing is rounded."""
@@ -101,7 +101,7 @@ class Limiter:
             log.not_before = max(log.not_before, _microseconds(until))
 
     def learn(self, limit: int) -> None:
-        """Take over the limit that the vendor's headers name, if the user set none."""
+        """Take over the limit that the vendor's headers name, if the user set none. 0: they name none."""
         if self._learns and limit > 0:
             with self._log() as log:
                 log.learned = limit
@@ -147,7 +147,7 @@ class Limiter:
         try:
             kept = json.loads(text.partition(b"\n")[0])
             return _Log(int(kept["at"]), int(kept["not_before"]), int(kept["learned"]), sorted(map(int, kept["times"])))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             return _Log(not_before=now + min(window.seconds for window in self._windows) * SECOND)
 
 
@@ -162,5 +162,5 @@ def _write(file: IO[bytes], log: _Log) -> None:
     429 would say so.
     """
     file.seek(0)
-    file.write(json.dumps(asdict(log)).encode() + b"\n")
+    file.write(json.dumps(vars(log)).encode() + b"\n")
     file.truncate()

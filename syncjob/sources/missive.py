@@ -161,7 +161,7 @@ class Missive:
         rows = known.rows(EMAILS, [each.id for each in found])
         records, sighted, wants = self._sort_out(walk, found, rows, conversation, set(about["seen"]))
         seen = sorted({*about["seen"], *(each.id for each in found)})
-        then, unread = self._thread_onward(about, found, seen, known)
+        then, unread = self._thread_onward(walk, about, found, seen, known)
         if then:
             wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
             return Page(tuple(records), tuple(sighted), rejected=rejected, wants=tuple(wants), unread=unread)
@@ -196,7 +196,7 @@ class Missive:
         return sent is not None and sent < self._process_after
 
     def _thread_onward(
-        self, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known
+        self, walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known
     ) -> tuple[Mapping[str, Json] | None, str | None]:
         """How the message list goes on; None: it is known whole. It may stop early only where the count proves it."""
         unread = None
@@ -204,8 +204,10 @@ class Missive:
             if len(found) <= SMALLEST_LIMIT:
                 unread = f"more than {THREAD_LIMIT} messages of conversation {about['key']} share the second {_clock(about['until'])}"
             return {**about, "until": about["until"] - 1, "probe": False}, unread
-        kept = {key for key, row in known.children(EMAILS, about["key"]).items() if row.deleted_at is None or row.deleted_why in INHERITED}
-        if about["count"] is not None and len(kept | set(seen)) == about["count"]:
+        shown = set(seen)
+        if not (walk and walk.reread):  # then what is known counts as shown
+            shown |= {key for key, row in known.children(EMAILS, about["key"]).items() if row.deleted_why in (None, *INHERITED)}
+        if len(shown) == about["count"]:
             return None, None
         times = [each.sent for each in found if each.sent is not None]
         step = onward(times, until=about["until"], limit=THREAD_LIMIT, fresh=len(seen) - len(about["seen"]))

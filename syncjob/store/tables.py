@@ -91,7 +91,6 @@ walks = sa.Table(
     sa.Column("requests", Integer, nullable=False, default=0),
     sa.Column("fetched", Integer, nullable=False, default=0),
     sa.Column("expected", Integer, nullable=False, default=0),
-    sa.Column("held", Integer, nullable=False, default=0),
     sa.Column("verdicts", JSON(none_as_null=True)),
     sa.Column("unread", Text),
     sa.Column("error", Text),

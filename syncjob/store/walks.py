@@ -139,9 +139,19 @@ class Walks:
         """The deletions that a walk proved: (stream, key, walk, observed, why, at, held)."""
         return self._connection.execute(deletions.select().where(deletions.c.walk == walk)).all()
 
-    def forget_deletions(self, walk: int) -> None:
-        """Remove a walk's deletions, applied or superseded."""
-        self._connection.execute(deletions.delete().where(deletions.c.walk == walk))
+    def held(self, streams: Collection[str]) -> Sequence[Any]:
+        """The deletions of these streams that wait for a person's word, as in `doomed`."""
+        query = deletions.select().where(deletions.c.stream.in_(streams), deletions.c.held)
+        return self._connection.execute(query.order_by(deletions.c.key)).all()
+
+    def hold(self, walk: int) -> None:
+        """Let a walk's deletions wait for a person's word."""
+        self._connection.execute(deletions.update().where(deletions.c.walk == walk).values(held=True))
+
+    def forget_deletions(self, found: Iterable[Any]) -> None:
+        """Remove deletions that were applied."""
+        for each in found:
+            self._connection.execute(deletions.delete().where(deletions.c.stream == each.stream, deletions.c.key == each.key))
 
     # -- dead letters
 

@@ -34,7 +34,7 @@ def dsn(server: PostgresServer) -> str:
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """A small world: enough for some pages and batches, and quick to read."""
-    with Sandbox(seed=3, tasks=60, conversations=15) as sandbox:
+    with Sandbox(seed=3, tasks=60, conversations=6) as sandbox:
         yield sandbox
 
 

@@ -9,7 +9,7 @@ from .rows import mirror, read, truth, written
 
 
 def test_a_backfill_leaves_both_databases_equal_to_the_sources_row_by_row(big: Callable[..., Job]) -> None:
-    job = big()
+    job = big(conversations=40)
 
     ran = job.once("--json")
 

@@ -20,7 +20,7 @@ NO_SOURCE = dict.fromkeys(SOURCES, "")
 def assert_told(ran: Ran, exit_: int, *words: str) -> None:
     """One screen on standard error that has these words."""
     assert ran.exit == exit_, ran.all
-    assert is_one_screen(ran.all), ran.all
+    assert is_one_screen(ran.err), ran.all
     for word in words:
         assert word in ran.err, ran.all
 

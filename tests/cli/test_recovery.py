@@ -97,7 +97,7 @@ def test_a_destination_can_be_filled_alone_and_the_other_one_is_left_alone(both:
 
 
 def test_postgres_set_back_to_a_backup_is_whole_again_after_one_cycle(big: Callable[..., Job], server: PostgresServer) -> None:
-    job = big(tasks=300, conversations=30)
+    job = big(tasks=300, conversations=20)
     assert job.once().exit == 0
     name = database_of(job)
     server.do(f"CREATE DATABASE {name}_backup TEMPLATE {name}")

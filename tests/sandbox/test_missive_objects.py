@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from syncjob.sandbox import Request
 from syncjob.sandbox.missive.things import Attachment, Contact
@@ -46,7 +47,7 @@ def test_unknown_and_malformed_ids(call: Caller) -> None:
 def test_text_messages_have_no_addresses_and_no_subject(call: Caller) -> None:
     missive = call.sandbox.world.missive
     phone = Contact("Leo", phone_number="+4930123")
-    fields = {"type": "sms", "subject": None, "from_field": phone, "to_fields": (phone,), "email_message_id": None}
+    fields: dict[str, Any] = {"type": "sms", "subject": None, "from_field": phone, "to_fields": (phone,), "email_message_id": None}
     row = call.missive(f"messages/{missive.add_message(missive.add_conversation(0), **fields)}").json()["messages"]
     assert row["from_field"] == {"id": "+4930123", "name": "Leo", "username": None}
     assert {"subject", "cc_fields", "email_message_id"}.isdisjoint(row)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from syncjob.sandbox import Limits, Window
+from syncjob.sandbox.missive import MissiveWorld
 from syncjob.sandbox.missive.things import Attachment
 
 from .conftest import TUESDAY, MakeCaller
@@ -162,7 +163,11 @@ def test_the_forms_of_a_redacted_message(call_with: MakeCaller, position: str, b
 
 
 def test_fields_that_may_be_absent(call_with: MakeCaller) -> None:
-    for name, field in (("missive_closed_at", "closed_at"), ("missive_external_authors", "external_authors"), ("missive_created_at", "created_at")):
+    for name, field in (
+        ("missive_closed_at", "closed_at"),
+        ("missive_external_authors", "external_authors"),
+        ("missive_created_at", "created_at"),
+    ):
         for position in (True, False):
             call = call_with(**{name: position})
             assert (field in call.conversation(call.sandbox.world.missive.add_conversation())) is position
@@ -214,7 +219,7 @@ def test_what_moves_the_activity(call_with: MakeCaller, switch: str, change: Any
         assert moved == (TUESDAY + 100 if position else TUESDAY)
 
 
-def another(missive: Any, row: str) -> str:
+def another(missive: MissiveWorld, row: str) -> str:
     """Any other conversation."""
     return next(other for other in missive.conversations if other != row)
 

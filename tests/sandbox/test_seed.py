@@ -71,7 +71,9 @@ def test_missive_has_what_hides_conversations(world: World) -> None:
     assert {message.type for message in messages} == {"email", "sms"}
     assert any(message.redacted for message in messages)
     assert any(message.attachments for message in messages)
-    assert any(message.author_id is None and message.from_field.address in {user.email for user in missive.users.values()} for message in messages)
+    assert any(
+        message.author_id is None and message.from_field.address in {user.email for user in missive.users.values()} for message in messages
+    )
 
 
 def test_most_of_a_seeded_world_is_live(world: World) -> None:

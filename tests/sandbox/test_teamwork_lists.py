@@ -8,7 +8,7 @@ import pytest
 
 from syncjob.sandbox import Request
 
-from .conftest import EVERYTHING, TUESDAY, Caller, MakeCaller
+from .conftest import EVERYTHING, TUESDAY, Caller
 
 
 def test_a_task_has_the_fields_of_the_reference(call: Caller) -> None:
@@ -264,7 +264,13 @@ def test_latest_activity_tells_deletions_and_restores(call: Caller) -> None:
 
 
 def test_the_other_resources_answer(call: Caller) -> None:
-    for name, key in (("projects", "projects"), ("tasklists", "tasklists"), ("people", "people"), ("companies", "companies"), ("teams", "teams")):
+    for name, key in (
+        ("projects", "projects"),
+        ("tasklists", "tasklists"),
+        ("people", "people"),
+        ("companies", "companies"),
+        ("teams", "teams"),
+    ):
         assert call.teamwork(f"{name}.json").json()[key]
     listed = {row["status"] for row in call.teamwork("projects.json", includeArchivedProjects="true", pageSize="500").json()["projects"]}
     assert listed == {"active", "archived"}

@@ -40,7 +40,8 @@ def test_hide_deleted_may_be_ignored(call_with: MakeCaller) -> None:
 
 
 @pytest.mark.parametrize(
-    ("marks", "status", "stamped"), [("both", "deleted", True), ("status", "deleted", False), ("deletedAt", "new", True), ("none", "new", False)]
+    ("marks", "status", "stamped"),
+    [("both", "deleted", True), ("status", "deleted", False), ("deletedAt", "new", True), ("none", "new", False)],
 )
 def test_deleted_rows_are_marked_or_not(call_with: MakeCaller, marks: str, status: str, stamped: bool) -> None:
     call = call_with(teamwork_deleted_marks=marks)

@@ -14,7 +14,7 @@ from .conftest import EVERYTHING, TUESDAY, Caller, Clock, MakeCaller
 
 
 def read_tasks(call: Caller) -> dict[str, dict[str, Any]]:
-    """Page after page by offset, nothing changes meanwhile; looks each task up to learn whether its list lives."""
+    """Page after page by offset, which is safe while nothing changes."""
     found: dict[str, dict[str, Any]] = {}
     for page in range(1, 1000):
         rows = call.teamwork("tasks.json", **EVERYTHING, pageSize="50", page=str(page), orderBy="updatedat").json()["tasks"]
@@ -25,7 +25,7 @@ def read_tasks(call: Caller) -> dict[str, dict[str, Any]]:
 
 
 def read_emails(call: Caller) -> dict[str, dict[str, Any]]:
-    """Every conversation of `all`, every message one by one."""
+    """Every conversation of `all`, every page of its messages."""
     me = next(row["id"] for row in call.missive("users").json()["users"] if row["me"])
     found: dict[str, dict[str, Any]] = {}
     for conversation in read_conversations(call):
@@ -33,30 +33,32 @@ def read_emails(call: Caller) -> dict[str, dict[str, Any]]:
         if mine is None or mine["trashed"] or mine["junked"]:
             continue
         for row in read_messages(call, conversation["id"]):
-            found[row["id"]] = call.missive(f"messages/{row['id']}").json()["messages"]
+            found[row["id"]] = {**row, "thread_id": conversation["id"]}
     return found
 
 
 def read_conversations(call: Caller) -> list[dict[str, Any]]:
     limit = call.sandbox.switches.missive_conversation_limit
-    found, until = {}, None
+    found: dict[str, dict[str, Any]] = {}
+    until: int | None = None
     while True:
-        params = {} if until is None else {"until": until}
+        params: dict[str, Any] = {} if until is None else {"until": until}
         rows = call.missive("conversations", all="true", limit=limit, **params).json()["conversations"]
         found |= {row["id"]: row for row in rows}
-        if not rows:
+        if all(until is not None and row["last_activity_at"] > until for row in rows):
             return list(found.values())
         oldest = min(row["last_activity_at"] for row in rows)
         until = oldest if until is None or oldest < until else until - 1
 
 
 def read_messages(call: Caller, conversation_id: str) -> list[dict[str, Any]]:
-    found, until = {}, None
+    found: dict[str, dict[str, Any]] = {}
+    until: int | None = None
     while True:
-        params = {} if until is None else {"until": until}
+        params: dict[str, Any] = {} if until is None else {"until": until}
         rows = call.missive(f"conversations/{conversation_id}/messages", **params).json()["messages"]
         found |= {row["id"]: row for row in rows}
-        if not rows:
+        if all(until is not None and row["delivered_at"] > until for row in rows):
             return list(found.values())
         oldest = min(row["delivered_at"] for row in rows)
         until = oldest if until is None or oldest < until else until - 1
@@ -92,25 +94,34 @@ VARIATIONS = [("none", None, Switches()), *Switches.variations()]
 @pytest.mark.parametrize(("name", "position", "switches"), VARIATIONS, ids=[f"{name}={position}" for name, position, _ in VARIATIONS])
 def test_the_truth_is_what_a_naive_reader_finds(name: str, position: object, switches: Switches) -> None:
     clock = Clock()
-    call = Caller(Sandbox(5, 80, 40, switches=switches, clock=clock), clock)
+    call = Caller(Sandbox(5, 60, 24, switches=switches, clock=clock), clock)
     live_through(call)
     tasks, emails = call.sandbox.truth.tasks(), call.sandbox.truth.emails()
     read = read_tasks(call)
     assert read.keys() == tasks.keys()
     assert {key: row["name"] for key, row in read.items() if tasks[key]["title"] != row["name"] and row["name"].isprintable()} == {}
-    assert {key: row["updatedAt"] for key, row in read.items()} == {key: f"{row['updated_at']:%Y-%m-%dT%H:%M:%SZ}" for key, row in tasks.items()}
+    assert {key: row["updatedAt"] for key, row in read.items()} == {
+        key: f"{row['updated_at']:%Y-%m-%dT%H:%M:%SZ}" for key, row in tasks.items()
+    }
     found = read_emails(call)
     assert found.keys() == emails.keys()
-    assert {key: row["conversation"]["id"] for key, row in found.items()} == {key: row["thread_id"] for key, row in emails.items()}
+    assert {key: row["thread_id"] for key, row in found.items()} == {key: row["thread_id"] for key, row in emails.items()}
     assert {key: row["delivered_at"] for key, row in found.items()} == {key: int(row["sent_at"].timestamp()) for key, row in emails.items()}
 
 
 def test_a_task_row_has_the_columns_of_the_contract(call: Caller) -> None:
     world = call.sandbox.world.teamwork
     task = world.add_task(
-        "nul\x00", description="<p>x</p>", due_date=date(2026, 2, 10), user_ids=(502, 503), team_ids=(61,), tag_ids=(73, 71, 77), priority="low"
+        "nul\x00",
+        description="<p>x</p>",
+        due_date=date(2026, 2, 10),
+        user_ids=(502, 503),
+        team_ids=(61,),
+        tag_ids=(73, 71, 77),
+        priority="low",
     )
-    child = call.sandbox.truth.tasks()[str(world.add_task("child", parent_id=task))]
+    child_id = world.add_task("child", parent_id=task)
+    child = call.sandbox.truth.tasks()[str(child_id)]
     assert (child["parent_task_id"], child["priority"], child["tags"], child["due_at"]) == (str(task), None, [], None)
     row = call.sandbox.truth.tasks()[str(task)]
     people = [world.people[502].full_name, world.people[503].full_name, "Site crew"]
@@ -127,7 +138,9 @@ def test_received_at_is_null_for_mail_sent_by_us(call_with: MakeCaller) -> None:
         missive = call.sandbox.world.missive
         conversation, us = missive.add_conversation(0), missive.users[missive.me]
         theirs = missive.add_message(conversation)
-        alias = missive.add_message(conversation, author_id=us.id, from_field=replace(missive.messages[theirs].from_field, address="desk@acme.test"))
+        alias = missive.add_message(
+            conversation, author_id=us.id, from_field=replace(missive.messages[theirs].from_field, address="desk@acme.test")
+        )
         synced = missive.add_message(conversation, from_field=replace(missive.messages[theirs].from_field, address=us.email))
         rows = call.sandbox.truth.emails()
         assert rows[theirs]["received_at"] == rows[theirs]["sent_at"]

@@ -462,9 +462,18 @@ def test_an_answer_above_the_cap_is_given_up_at_once(new_api: Callable[..., Api]
         assert api.requests == 1
 
 
-def test_the_body_of_a_redirect_is_capped_too(new_api: Callable[..., Api]) -> None:
-    with Host(b"HTTP/1.1 301 Moved\r\nLocation: /elsewhere\r\n\r\n" + b"x" * 1_000_000) as host:
-        assert "larger than" in failure(new_api(host.url, max_bytes=10_000)).message
+@pytest.mark.parametrize("status", [b"301 Moved\r\nLocation: /elsewhere", b"422 Unprocessable", b"401 Unauthorized"])
+def test_of_an_error_only_the_beginning_is_read(new_api: Callable[..., Api], status: bytes) -> None:
+    with Host(b"HTTP/1.1 " + status + b"\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 200_000 + b"...") as host:
+        assert status[:3].decode() in failure(new_api(host.url)).message
+
+
+def test_an_error_in_pieces_is_put_together(new_api: Callable[..., Api], clock: Clock) -> None:
+    pieces = b'11\r\n{"error": {"param\r\n1c\r\ns": {"retry_after": 45}  }}\r\n\r\n0\r\n\r\n'
+    with Host(b"HTTP/1.1 429 Slow\r\nTransfer-Encoding: chunked\r\n\r\n" + pieces) as host:
+        error = failure(new_api(host.url))
+    assert isinstance(error, Later)
+    assert error.until == START + timedelta(seconds=45)
 
 
 def test_nobody_listening(new_api: Callable[..., Api]) -> None:

@@ -111,10 +111,14 @@ class Bench:
     def __init__(
         self, folder: Path, *, seed: int = 1, tasks: int = 0, conversations: int = 0, switches: Switches | None = None, tick: float = 0.0,
         sandbox: Sandbox | None = None, clock: Clock | None = None, process_after: date | None = None, fuse: Fuse | None = None,
+        messages_each: int = 3,
     ) -> None:  # fmt: skip
         self.clock = clock or Clock()
-        self.sandbox = sandbox or Sandbox(seed, tasks, conversations, switches=switches, clock=lambda: self.clock.at)
+        self.sandbox = sandbox or Sandbox(
+            seed, tasks, conversations, messages_per_conversation=messages_each, switches=switches, clock=lambda: self.clock.at
+        )
         self.folder, self.tick, self.process_after, self.fuse = folder, tick, process_after, fuse or Fuse()
+        self.rhythm = Rhythm(POLL)
         self.open()
 
     def open(self) -> None:
@@ -123,7 +127,7 @@ class Bench:
         self.store = FusedStore(self.folder / "mirror.db", self.fuse)
         self.parts = {
             source.name: SourcePart(
-                source, self._asker(source.name), self.store, FusedSpool(self.folder / "spool" / source.name, self.fuse), self.clock, Rhythm(POLL),
+                source, self._asker(source.name), self.store, FusedSpool(self.folder / "spool" / source.name, self.fuse), self.clock, self.rhythm,
                 access="key", overlap=OVERLAP, process_after=after,
             )
             for source in (Teamwork(self.sandbox.teamwork_url, after), Missive(after))
@@ -201,6 +205,10 @@ class Bench:
     def differences(self) -> list[str]:
         """Where the mirror is not the truth, one line each; empty: they are equal."""
         return list(self._differences())
+
+    def differences_of(self, *what: str) -> list[str]:
+        """Those of tasks, emails or attachments, where only one source was run."""
+        return [line for line in self._differences() if line.startswith(what)]
 
     def _differences(self) -> Iterator[str]:
         truth = self.sandbox.truth

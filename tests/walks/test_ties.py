@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from syncjob.core.model import EMAILS, TASKS
+from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS
 from syncjob.sandbox import Switches
 
 from .bench import TUESDAY, Bench
@@ -19,7 +19,7 @@ def test_ties_of_tasks_are_read_among_others(tmp_path: Path, count: int, at: int
     bench = Bench(tmp_path, tasks=60)
     bench.sandbox.world.make_ties("teamwork.tasks", count, at=at)
     bench.run("teamwork")
-    assert bench.differences() == []
+    assert bench.differences_of("task") == []
     bench.close()
 
 
@@ -28,7 +28,7 @@ def test_ties_of_tasks_are_read_as_the_whole_world(tmp_path: Path, count: int) -
     bench = Bench(tmp_path)
     bench.sandbox.world.make_ties("teamwork.tasks", count)
     bench.run("teamwork")
-    assert bench.differences() == []
+    assert bench.differences_of("task") == []
     assert bench.seq() == count  # none twice
     bench.close()
 
@@ -40,7 +40,7 @@ def test_ties_of_tasks_are_read_however_the_server_pages(tmp_path: Path, count: 
     bench.sandbox.world.make_ties("teamwork.tasks", count, at=LONG_AGO)
     bench.run("teamwork")
     bench.settle("teamwork")
-    assert bench.differences() == []
+    assert bench.differences_of("task") == []
     bench.close()
 
 
@@ -50,18 +50,37 @@ def test_ties_of_tasks_that_appear_later_are_read_by_a_changes_walk(tmp_path: Pa
     bench.run("teamwork")
     bench.sandbox.world.make_ties("teamwork.tasks", count)
     bench.cycle("teamwork")
-    assert bench.differences() == []
+    assert bench.differences_of("task") == []
     bench.close()
 
 
-@pytest.mark.parametrize(("count", "others"), [(count, 12) for count in COUNTS[:-2]] + [(count, 0) for count in (49, 50, 51, 600)] + [(1200, 12)])
+SMALL = [(count, others) for count in (49, 50, 51) for others in (0, 12)] + [(120, 12)]
+LARGE = [pytest.param(count, others, marks=pytest.mark.proof) for count in (600, 1200) for others in (0, 12)]
+
+
+@pytest.mark.parametrize(("count", "others"), SMALL + LARGE)
 def test_ties_of_conversations_are_read(tmp_path: Path, count: int, others: int) -> None:
     bench = Bench(tmp_path, conversations=others)
     bench.sandbox.world.make_ties("missive.conversations", count, at=LONG_AGO if others else None)
     bench.run("missive")
-    assert bench.differences() == []
+    assert bench.differences_of("email", "attachment") == []
     assert bench.seq() == len(bench.sandbox.truth.emails())  # none twice
     assert all(walk["complete"] and not walk["unread"] for walk in bench.walks(EMAILS))
+    bench.close()
+
+
+@pytest.mark.parametrize("count", [600, 1200])
+@pytest.mark.parametrize("others", [0, 12])
+def test_many_ties_of_conversations_are_all_listed_once(tmp_path: Path, count: int, others: int) -> None:
+    bench = Bench(tmp_path, conversations=others)
+    ties = bench.sandbox.world.make_ties("missive.conversations", count, at=LONG_AGO if others else None)
+    part = bench.parts["missive"]
+    while not any(walk["listed"] for walk in bench.walks(EMAILS)):
+        part.step()
+    with bench.store.read() as tx:
+        asked = [want.key for want in tx.walks.wanted("missive", 1, ("thread",), bench.clock.now(), limit=10**6)]
+        assert tx.mirror.rows(CONVERSATIONS, ties).keys() == set(ties) <= set(asked)
+    assert len(asked) == len(set(asked))
     bench.close()
 
 
@@ -76,7 +95,7 @@ def test_ties_of_messages_in_one_thread_are_read(tmp_path: Path, count: int, oth
     for _ in range(count):
         world.add_message(conversation, delivered_at=int(TUESDAY) - 10)
     bench.run("missive")
-    assert bench.differences() == []
+    assert bench.differences_of("email", "attachment") == []
     bench.close()
 
 
@@ -118,7 +137,7 @@ def test_cut_ties_that_fit_on_a_page_are_no_trouble(tmp_path: Path) -> None:
     bench = Bench(tmp_path, conversations=70, switches=Switches(missive_ties="cut"))
     bench.sandbox.world.make_ties("missive.conversations", 49, at=LONG_AGO)
     bench.run("missive")
-    assert bench.differences() == []
+    assert bench.differences_of("email", "attachment") == []
     assert [walk["error"] for walk in bench.walks(EMAILS)] == [None]
     bench.close()
 

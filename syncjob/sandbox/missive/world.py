@@ -53,8 +53,9 @@ class MissiveWorld(Clockwork):
         """A new conversation, in everybody's reach unless `flags` says otherwise; returns its id. Fields are those of `Conversation`."""
         now, conversation_id = self.now(), self.new_id()
         everyone = {user_id: Flags() for user_id in self.users}
-        basics: dict[str, Any] = {"organization_id": next(iter(self.organizations), None), "flags": everyone}
-        self._store(Conversation(conversation_id, now, now, **{**basics, **fields}))
+        basics: dict[str, Any] = {"created_at": now, "last_activity_at": now, "flags": everyone}
+        basics["organization_id"] = next(iter(self.organizations), None)
+        self._store(Conversation(conversation_id, **{**basics, **fields}))
         for _ in range(messages):
             conversation_id = self.conversations[self.messages[self.add_message(conversation_id, subject=subject)].conversation_id].id
         return conversation_id
