@@ -72,7 +72,11 @@ def _once(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.
         from syncjob.once import run_once
 
         choices = Choices(
-            full=args.full_resync, new_identity=args.new_identity, sources=tuple(args.source), destinations=tuple(args.destination)
+            full=args.full_resync,
+            allow_deletes=args.allow_deletes,
+            new_identity=args.new_identity,
+            sources=tuple(args.source),
+            destinations=tuple(args.destination),
         )
         ran = run_once(settings, choices, report, stop)
         if args.json:

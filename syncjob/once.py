@@ -8,6 +8,7 @@ from typing import Any
 
 from syncjob.build import Choices, Job, build
 from syncjob.core.errors import Held, SyncjobError, worst
+from syncjob.core.model import Row
 from syncjob.cycle import SourcePart
 from syncjob.drive import Cycle, Outcome
 from syncjob.lock import hold
@@ -126,11 +127,16 @@ def _tell_held(stream: str, tx: Tx, report: Report) -> int:
     found = tx.walks.held((stream,))
     if found:
         rows = tx.mirror.rows(stream, [each.key for each in found[:3]]).values()
-        titles = ", ".join(repr((row.data or {}).get("title") or (row.data or {}).get("subject") or row.key) for row in rows)
+        titles = ", ".join(_title(row) for row in rows)
         live = tx.mirror.live(stream)
         hint = "if that is meant: python -m syncjob once --allow-deletes. If not, mend it at the source: what is shown again is kept"
         report.problem(stream, Held(f"{len(found)} of {live} rows would be deleted at once, so nothing was: {titles} ...", hint=hint))
     return len(found)
+
+
+def _title(row: Row) -> str:
+    data = row.data or {}
+    return repr(str(data.get("title") or data.get("subject") or row.key)[:60])
 
 
 def _walk(walk: Mapping[str, Any], error: SyncjobError | None) -> Mapping[str, Any]:

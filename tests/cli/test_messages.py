@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from syncjob.sandbox import Sandbox
+from syncjob.sandbox import Fault, Kind, Sandbox
 
 from .job import Job, Ran, is_one_screen
 from .rows import difference
@@ -146,13 +146,12 @@ def test_another_users_key_stops_that_source_before_any_walk(job: Job) -> None:
 
 
 def test_a_server_that_answers_with_errors_is_tried_again_by_the_next_run(job: Job) -> None:
-    from syncjob.sandbox import Fault, Kind
-
     job.sandbox.faults.always(".*", Fault(Kind("500 html")), face="missive")
 
     assert_told(job.once(), 3, "missive", "500")
     job.sandbox.faults.clear()
-    assert job.once().exit == 0
+    ran = job.once()
+    assert ran.exit == 0, ran.all
     assert job.differences() == []
 
 

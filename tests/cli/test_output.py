@@ -74,7 +74,8 @@ def test_the_document_has_the_contracts_keys_and_every_record_is_accounted_for(j
     assert (found["version"], found["exit"], found["state"]) == (1, 0, str(job.state))
     assert found.keys() == {"version", "exit", "state", "streams", "destinations", "requests", "held"}
     assert found["streams"].keys() == found["held"].keys() == {"teamwork.tasks", "missive.emails"}
-    assert found["destinations"] == {"sqlite": {"written": found["destinations"]["sqlite"]["written"], "behind": 0, "dead": 0, "error": None}}
+    (sqlite,) = found["destinations"].values()
+    assert sqlite == {"written": sqlite["written"], "behind": 0, "dead": 0, "error": None}
     assert found["requests"] == dict(ran.asked)
     for stream in found["streams"].values():
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", stream["checkpoint"])
@@ -155,9 +156,8 @@ def test_status_before_the_first_run_says_so_and_makes_nothing(job: Job) -> None
 
 def test_a_kept_up_process_polls_again_and_again_and_ends_well_when_asked(job: Job) -> None:
     with job.started("run", POLL_INTERVAL_SECONDS="1") as process:
-        wait_for(job, 1)
         deadline = time.monotonic() + 40
-        while len([exchange for exchange in list(job.sandbox.log) if "conversations" in exchange.path and exchange.path.endswith("conversations")]) < 8:
+        while sum(exchange.path.endswith("/tasks.json") for exchange in list(job.sandbox.log)) < 4:
             assert process.poll() is None, "it must stay up"
             assert time.monotonic() < deadline, "too slow"
             time.sleep(0.05)

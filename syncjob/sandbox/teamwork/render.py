@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 from ..switches import Switches
@@ -13,6 +14,7 @@ from .world import TeamworkWorld
 Json = dict[str, Any]
 
 
+@lru_cache(maxsize=8192)  # lists and people come along with page after page
 def stamp(seconds: int | None) -> str | None:
     """`YYYY-MM-DDTHH:MM:SSZ`."""
     return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}Z"
