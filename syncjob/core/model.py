@@ -117,7 +117,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """One enumeration of a stream, resumable at its `position`."""
+    """One enumeration of a stream, resumable at its `position`.
+
+    `turn` counts the walks of its kind, and `before` is the `since` of the one before it: for what only every other
+    walk looks at.
+    """
 
     id: int
     stream: str
@@ -132,6 +136,8 @@ class Walk:
     requests: int = 0
     fetched: int = 0
     expected: int = 0
+    turn: int = 0
+    before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

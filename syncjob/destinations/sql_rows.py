@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from functools import cache
 from hashlib import blake2b
 from typing import NamedTuple
 
 from syncjob.core.errors import Rejected
 from syncjob.core.model import FeedRow, Json
-from syncjob.core.tables import ATTACHMENTS_TABLE, Kind, Table
+from syncjob.core.tables import ATTACHMENTS_TABLE, TABLES, Kind, Table
 from syncjob.destinations.text import canonical
 
 MAX_INT = 2**63 - 1
@@ -26,7 +25,7 @@ class Rendered(NamedTuple):
 def render(table: Table, key: str, data: Mapping[str, Json], deleted_at: datetime | None) -> Rendered:
     """One row of `table`. Raises Rejected, without naming the value, for what the table cannot hold."""
     values: list[Json] = [key]
-    for name, read in _readers(table):
+    for name, read in COLUMNS[table.name]:
         value = data.get(name)
         try:
             values.append(None if value is None else read(value))
@@ -69,11 +68,6 @@ def attachment_rows(emails: Iterable[FeedRow], stored: Iterable[Mapping[str, Jso
 def time_text(moment: datetime) -> str:
     """A time as the contract writes it: `YYYY-MM-DDTHH:MM:SSZ`."""
     return moment.astimezone(UTC).isoformat()[:19] + "Z"
-
-
-@cache
-def _readers(table: Table) -> Sequence[tuple[str, Callable[[Json], Json]]]:
-    return [(column.name, READERS[column.kind]) for column in table.columns[1:]]
 
 
 def _text(value: Json) -> str:
@@ -126,3 +120,6 @@ def _json(value: Json) -> Json:
 READERS: Mapping[Kind, Callable[[Json], Json]] = {
     "text": _text, "int": _int, "bool": _bool, "date": _date, "time": _time, "list": _list, "json": _json,
 }  # fmt: skip
+COLUMNS = {
+    table.name: [(column.name, READERS[column.kind]) for column in table.columns[1:]] for table in (*TABLES.values(), ATTACHMENTS_TABLE)
+}

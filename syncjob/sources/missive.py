@@ -40,7 +40,7 @@ class Missive:
     def begin(self, walk: Walk) -> Mapping[str, Json]:
         others = ["trashed", "junked"]
         if walk.kind == "changes":
-            others = [others[walk.id % 2]]
+            others = [others[walk.turn % 2]]
         return {"box": "all", "then": others, "until": None, "limit": LIST_LIMIT}
 
     # -- what to ask
@@ -140,7 +140,8 @@ class Missive:
                 second = _clock(position["until"])
                 unread = f"more than {position['limit']} conversations share the second {second}: Missive shows no more of them"
             return {**position, "until": position["until"] - 1, "probe": False}, False, unread
-        passed = walk.since is not None and times and oldest < walk.since.timestamp()
+        since = walk.since if position["box"] == "all" else walk.before or walk.since  # the other boxes were read last one walk earlier
+        passed = since is not None and times and oldest < since.timestamp()
         step = onward(times, until=position["until"], limit=position["limit"], fresh=fresh)
         if not passed and not step.end:
             return {**position, "until": step.until, "probe": step.probe}, False, None

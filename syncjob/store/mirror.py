@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 
 from syncjob.core.model import EMAILS, TASKS, Change, Json, Row
 from syncjob.store.tables import bodies, epochs, meta, names, rows, streams
@@ -15,10 +15,34 @@ FED = (TASKS, EMAILS)
 """The streams that destinations hear of."""
 
 
-def keys_in(column: sa.Column[str], keys: Collection[str]) -> sa.ColumnElement[bool]:
-    """`column IN keys` as one bound value, so that every number of keys shares one prepared statement."""
-    chosen: sa.Select[Any] = sa.select(sa.column("value")).select_from(sa.func.json_each(json.dumps(list(keys))).table_valued("value"))
+def among(column: sa.Column[str]) -> sa.ColumnElement[bool]:
+    """`column IN :keys` with the keys as one bound value (see `bound`), so that any number of them is one statement."""
+    chosen: sa.Select[Any] = sa.select(sa.column("value")).select_from(sa.func.json_each(sa.bindparam("keys")).table_valued("value"))
     return column.in_(chosen)
+
+
+def bound(keys: Collection[str]) -> str:
+    """Keys as the value that `among` takes."""
+    return json.dumps(list(keys))
+
+
+def _upsert_rows() -> Insert:
+    """A change never takes back what it does not know: a version, a time, a parent, a seq."""
+    statement = insert(rows)
+    new = statement.excluded
+    kept: dict[str, Any] = {name: new[name] for name in ("digest", "data", "observed", "deleted_at", "deleted_why")}
+    kept |= {name: sa.func.coalesce(new[name], rows.c[name]) for name in ("version", "updated_at", "parent", "seq")}
+    return statement.on_conflict_do_update(index_elements=["stream", "key"], set_=kept)
+
+
+# The statements of every step, made once: putting one together costs more than running it.
+ROWS = rows.select().where(rows.c.stream == sa.bindparam("stream"), among(rows.c.key))
+CHILDREN = rows.select().where(rows.c.stream == sa.bindparam("stream"), rows.c.parent == sa.bindparam("parent"))
+UPSERT_ROWS = _upsert_rows()
+NEWEST_SEQ = sa.select(sa.func.max(rows.c.seq))
+NAMES = sa.select(names.c.id, names.c.value).where(names.c.source == sa.bindparam("source"), names.c.section == sa.bindparam("section"))
+NAMES_OF = NAMES.where(among(names.c.id))
+META = sa.select(meta.c.value).where(meta.c.name == sa.bindparam("name"))
 
 
 class Mirror:
@@ -32,13 +56,11 @@ class Mirror:
         """The rows of these keys, as far as there are any."""
         if not keys:
             return {}
-        query = rows.select().where(rows.c.stream == stream, keys_in(rows.c.key, keys))
-        return {found.key: Row(*found) for found in self._connection.execute(query)}
+        return {found.key: Row(*found) for found in self._connection.execute(ROWS, {"stream": stream, "keys": bound(keys)})}
 
     def children(self, stream: str, parent: str) -> dict[str, Row]:
         """The rows under one parent, deleted ones included."""
-        query = rows.select().where(rows.c.stream == stream, rows.c.parent == parent)
-        return {found.key: Row(*found) for found in self._connection.execute(query)}
+        return {found.key: Row(*found) for found in self._connection.execute(CHILDREN, {"stream": stream, "parent": parent})}
 
     def apply(self, changes: Sequence[Change], *, observed: int) -> None:
         """Write changes. Those that destinations hear of get the next seqs; live counts follow."""
@@ -53,12 +75,7 @@ class Mirror:
             if change.fed and change.record.stream in FED:
                 seq += 1
             written.append(_values(change, observed, seq if change.fed and change.record.stream in FED else None))
-        statement = insert(rows)
-        kept = {name: getattr(statement.excluded, name) for name in written[0] if name not in ("stream", "key", "seq")}
-        for name in ("version", "updated_at", "parent"):
-            kept[name] = sa.func.coalesce(getattr(statement.excluded, name), rows.c[name])
-        kept["seq"] = sa.func.coalesce(statement.excluded.seq, rows.c.seq)
-        self._connection.execute(statement.on_conflict_do_update(index_elements=["stream", "key"], set_=kept), written)
+        self._connection.execute(UPSERT_ROWS, written)
         self._put_bodies(changes)
         self._count(changes)
 
@@ -100,7 +117,7 @@ class Mirror:
 
     def newest_seq(self) -> int:
         """The seq of the newest change, 0 for none."""
-        return self._connection.execute(sa.select(sa.func.max(rows.c.seq))).scalar() or 0
+        return self._connection.execute(NEWEST_SEQ).scalar() or 0
 
     def _open_epoch(self, first_seq: int) -> None:
         """Note that this process gives out seqs from here on; the first time only."""
@@ -126,14 +143,15 @@ class Mirror:
 
     def names(self, source: str, section: str, keys: Collection[str] | None = None) -> dict[str, Json]:
         """The kept look-up table of a section; `keys` None: all of it."""
-        query = sa.select(names.c.id, names.c.value).where(names.c.source == source, names.c.section == section)
-        if keys is not None:
-            query = query.where(keys_in(names.c.id, keys))
-        return dict(self._connection.execute(query).all())
+        asked = {"source": source, "section": section}
+        found = (
+            self._connection.execute(NAMES, asked) if keys is None else self._connection.execute(NAMES_OF, asked | {"keys": bound(keys)})
+        )
+        return dict(found.all())
 
     def meta(self, name: str) -> str:
         """One of the store's own facts: `mirror` (its id), `observed` (the newest request's number)."""
-        return self._connection.execute(sa.select(meta.c.value).where(meta.c.name == name)).scalar() or ""
+        return self._connection.execute(META, {"name": name}).scalar() or ""
 
     def set_meta(self, name: str, value: str) -> None:
         """Keep one of the store's own facts."""

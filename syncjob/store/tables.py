@@ -91,6 +91,8 @@ walks = sa.Table(
     sa.Column("requests", Integer, nullable=False, default=0),
     sa.Column("fetched", Integer, nullable=False, default=0),
     sa.Column("expected", Integer, nullable=False, default=0),
+    sa.Column("turn", Integer, nullable=False, default=0),
+    sa.Column("before", Time),
     sa.Column("verdicts", JSON(none_as_null=True)),
     sa.Column("unread", Text),
     sa.Column("error", Text),

@@ -1,14 +1,15 @@
 """Walks and all that belongs to them: sightings, wants, deletions, dead letters, the streams' checkpoints."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 
 from syncjob.core.model import Change, Json, Rejection, Verb, Walk, Want
-from syncjob.store.mirror import by_stream, keys_in
+from syncjob.store.mirror import among, bound
 from syncjob.store.tables import dead_letters, deletions, sightings, sources, streams, walks, wants
 
 WALK_COLUMNS = [walks.c[name] for name in Walk.__dataclass_fields__]
@@ -25,6 +26,44 @@ RANK: Mapping[str, int] = {
 """Where a walk meets a key twice, the verdict that says more stands."""
 
 
+def _sight() -> Insert:
+    statement = insert(sightings)
+    rank = [sa.case(RANK, value=verdict) for verdict in (statement.excluded.verdict, sightings.c.verdict)]
+    key = ["walk", "stream", "key"]
+    return statement.on_conflict_do_update(index_elements=key, set_={"verdict": statement.excluded.verdict}, where=rank[0] > rank[1])
+
+
+def _want() -> Insert:
+    statement = insert(wants)
+    again = {name: statement.excluded[name] for name in ("walk", "about", "tries")} | {"not_before": None}
+    return statement.on_conflict_do_update(index_elements=["source", "kind", "key"], set_=again)
+
+
+# The statements of every step, made once: putting one together costs more than running it.
+OPEN = sa.select(*WALK_COLUMNS).where(walks.c.stream == sa.bindparam("stream"), walks.c.finished_at.is_(None)).order_by(walks.c.id)
+SIGHT, WANT = _sight(), _want()
+SIGHTED = sa.select(sightings.c.key).where(
+    sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream"), among(sightings.c.key)
+)
+OWNED = wants.c.source == sa.bindparam("source"), wants.c.walk.is_not_distinct_from(sa.bindparam("walk"))
+WANTED = (
+    sa.select(wants.c.kind, wants.c.stream, wants.c.key, wants.c.about, wants.c.walk, wants.c.tries)
+    .where(*OWNED, wants.c.kind == sa.bindparam("kind"), sa.or_(wants.c.not_before.is_(None), wants.c.not_before <= sa.bindparam("now")))
+    .order_by(wants.c.id)
+    .limit(sa.bindparam("most"))
+)
+WAITING = sa.select(sa.func.min(wants.c.not_before)).where(*OWNED)
+SETTLE = wants.delete().where(
+    wants.c.source == sa.bindparam("source_"), wants.c.kind == sa.bindparam("kind_"), wants.c.key == sa.bindparam("key_")
+)
+SPARE = deletions.delete().where(deletions.c.stream == sa.bindparam("stream_"), among(deletions.c.key))
+UNBURY = dead_letters.delete().where(
+    dead_letters.c.part == sa.bindparam("part_"), dead_letters.c.stream == sa.bindparam("stream_"), among(dead_letters.c.key)
+)
+STREAM = streams.select().where(streams.c.stream == sa.bindparam("stream"))
+SOURCE = sources.select().where(sources.c.source == sa.bindparam("source"))
+
+
 class Walks:
     """Walks within one transaction."""
 
@@ -32,7 +71,10 @@ class Walks:
         self._connection = connection
 
     def begin(self, walk: Walk, *, live: int) -> Walk:
-        """Open a walk; it gets its id here."""
+        """Open a walk; it gets its id here, and its turn among those of its stream and kind."""
+        query = sa.select(walks.c.turn, walks.c.since).where(walks.c.stream == walk.stream, walks.c.kind == walk.kind)
+        turn, before = self._connection.execute(query.order_by(walks.c.id.desc()).limit(1)).one_or_none() or (-1, None)
+        walk = replace(walk, turn=turn + 1, before=before)
         values = {name: getattr(walk, name) for name in Walk.__dataclass_fields__ if name != "id"}
         id_ = self._connection.execute(walks.insert().values(**values, live=live).returning(walks.c.id)).scalar_one()
         return self.get(id_)
@@ -43,8 +85,7 @@ class Walks:
 
     def open(self, stream: str) -> list[Walk]:
         """The walks under way, oldest first."""
-        query = sa.select(*WALK_COLUMNS).where(walks.c.stream == stream, walks.c.finished_at.is_(None)).order_by(walks.c.id)
-        return [Walk(*found) for found in self._connection.execute(query)]
+        return [Walk(*found) for found in self._connection.execute(OPEN, {"stream": stream})]
 
     def update(self, id_: int, **values: Any) -> None:
         """Set columns of a walk."""
@@ -54,24 +95,15 @@ class Walks:
         """All columns of a walk, for reports."""
         return dict(self._connection.execute(walks.select().where(walks.c.id == id_)).mappings().one())
 
-    def sight(self, walk: int, verdicts: Mapping[tuple[str, str], Verb]) -> int:
-        """Note that a walk met these keys, and its verdict on each; how many of them it had not met before."""
-        if not verdicts:
-            return 0
-        met = sum(len(self.sighted(walk, stream, keys)) for stream, keys in by_stream(verdicts).items())
+    def sight(self, walk: int, verdicts: Mapping[tuple[str, str], Verb]) -> None:
+        """Note that a walk met these keys, and its verdict on each."""
         found = [{"walk": walk, "stream": stream, "key": key, "verdict": verb} for (stream, key), verb in verdicts.items()]
-        statement = insert(sightings)
-        rank = [sa.case(RANK, value=verdict) for verdict in (statement.excluded.verdict, sightings.c.verdict)]
-        more = statement.on_conflict_do_update(
-            index_elements=["walk", "stream", "key"], set_={"verdict": statement.excluded.verdict}, where=rank[0] > rank[1]
-        )
-        self._connection.execute(more, found)
-        return len(verdicts) - met
+        if found:
+            self._connection.execute(SIGHT, found)
 
     def sighted(self, walk: int, stream: str, keys: Collection[str]) -> frozenset[str]:
         """Which of these keys the walk has met."""
-        query = sa.select(sightings.c.key).where(sightings.c.walk == walk, sightings.c.stream == stream, keys_in(sightings.c.key, keys))
-        return frozenset(self._connection.execute(query).scalars())
+        return frozenset(self._connection.execute(SIGHTED, {"walk": walk, "stream": stream, "keys": bound(keys)}).scalars())
 
     def verdicts(self, walk: int, stream: str) -> dict[str, int]:
         """How often a walk came to each verdict."""
@@ -99,27 +131,22 @@ class Walks:
             for want in found
         ]
         if new:
-            statement = insert(wants)
-            again = {name: getattr(statement.excluded, name) for name in ("walk", "about", "tries")} | {"not_before": None}
-            self._connection.execute(statement.on_conflict_do_update(index_elements=["source", "kind", "key"], set_=again), new)
+            self._connection.execute(WANT, new)
 
     def wanted(self, source: str, walk: int | None, kinds: Iterable[str], now: datetime, *, limit: int = 20) -> list[Want]:
         """The oldest questions of a walk that may be asked now, a few of each kind."""
-        owner = wants.c.walk.is_(None) if walk is None else wants.c.walk == walk
-        due = sa.or_(wants.c.not_before.is_(None), wants.c.not_before <= now)
-        query = sa.select(wants.c.kind, wants.c.stream, wants.c.key, wants.c.about, wants.c.walk, wants.c.tries)
-        query = query.where(wants.c.source == source, owner, due).order_by(wants.c.id).limit(limit)
-        return [Want(*want) for kind in kinds for want in self._connection.execute(query.where(wants.c.kind == kind))]
+        asked = {"source": source, "walk": walk, "now": now, "most": limit}
+        return [Want(*want) for kind in kinds for want in self._connection.execute(WANTED, asked | {"kind": kind})]
 
     def waiting(self, source: str, walk: int | None) -> datetime | None:
         """When the first of a walk's postponed questions may be asked."""
-        owner = wants.c.walk.is_(None) if walk is None else wants.c.walk == walk
-        return self._connection.execute(sa.select(sa.func.min(wants.c.not_before)).where(wants.c.source == source, owner)).scalar()
+        return self._connection.execute(WAITING, {"source": source, "walk": walk}).scalar()
 
     def settle(self, source: str, settled: Iterable[tuple[str, str]]) -> None:
         """Remove questions that were answered."""
-        for kind, key in settled:
-            self._connection.execute(wants.delete().where(wants.c.source == source, wants.c.kind == kind, wants.c.key == key))
+        found = [{"source_": source, "kind_": kind, "key_": key} for kind, key in settled]
+        if found:
+            self._connection.execute(SETTLE, found)
 
     # -- deletions, which wait for the end of their walk
 
@@ -133,7 +160,7 @@ class Walks:
 
     def spare(self, stream: str, keys: Collection[str]) -> None:
         """Take back deletions of keys that were shown live since."""
-        self._connection.execute(deletions.delete().where(deletions.c.stream == stream, keys_in(deletions.c.key, keys)))
+        self._connection.execute(SPARE, {"stream_": stream, "keys": bound(keys)})
 
     def doomed(self, walk: int) -> Sequence[Any]:
         """The deletions that a walk proved: (stream, key, walk, observed, why, at, held)."""
@@ -184,14 +211,13 @@ class Walks:
 
     def unbury(self, part: str, stream: str, keys: Collection[str]) -> None:
         """Forget dead letters of keys that went through."""
-        where = (dead_letters.c.part == part, dead_letters.c.stream == stream, keys_in(dead_letters.c.key, keys))
-        self._connection.execute(dead_letters.delete().where(*where))
+        self._connection.execute(UNBURY, {"part_": part, "stream_": stream, "keys": bound(keys)})
 
     # -- what is known of sources and streams
 
     def stream(self, stream: str) -> Mapping[str, Any]:
         """The stream's row: checkpoint, live, process_after, swept_at, late_seconds."""
-        found = self._connection.execute(streams.select().where(streams.c.stream == stream)).mappings().one_or_none()
+        found = self._connection.execute(STREAM, {"stream": stream}).mappings().one_or_none()
         return (
             dict(found)
             if found
@@ -205,7 +231,7 @@ class Walks:
 
     def source(self, source: str) -> Mapping[str, Json]:
         """The source's row: identity, access, absorbed."""
-        found = self._connection.execute(sources.select().where(sources.c.source == source)).mappings().one_or_none()
+        found = self._connection.execute(SOURCE, {"source": source}).mappings().one_or_none()
         return dict(found) if found else {"source": source, "identity": None, "access": None, "absorbed": 0}
 
     def set_source(self, source: str, **values: Any) -> None:
