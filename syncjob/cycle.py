@@ -8,13 +8,14 @@ between any two lines and built again.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from syncjob.absorb import NO_DATE, absorb, finish
 from syncjob.core.errors import ConfigError, Transient
 from syncjob.core.model import Answer, Call, Walk, WalkKind, Want
 from syncjob.core.ports import Clock, Source
 from syncjob.core.steps import Absorb, Ask, Begin, Finish, Identify, Rest, Rhythm, Standing, Turn, next_step
-from syncjob.spool import Spool
+from syncjob.spool import Spool, UnknownLeaf
 from syncjob.store.store import KnownTo, Store
 
 TRUSTED_SKEW = timedelta(days=1)
@@ -46,7 +47,7 @@ class SourcePart:
             case Rest():
                 return step
             case Absorb():
-                absorb(self._spool.read(next(self._spool.leaves())), self.source, self._store, self._spool, now)
+                self._absorb(next(self._spool.leaves()), now)
             case Identify():
                 self._identify()
             case Begin(kind, reread):
@@ -64,6 +65,15 @@ class SourcePart:
                 self.finished.append(walk.id)
                 self._rhythm = _done(self._rhythm, walk.kind)
         return None
+
+    def _absorb(self, path: Path, now: datetime) -> None:
+        """Take in what a crash left in the spool. What cannot be read is kept aside: its walk asks for the page again."""
+        try:
+            leaf = self._spool.read(path)
+        except UnknownLeaf:
+            self._spool.set_aside(path)
+        else:
+            absorb(leaf, self.source, self._store, self._spool, now)
 
     def _standing(self, now: datetime) -> Standing:
         stream = self.source.stream

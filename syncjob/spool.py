@@ -62,7 +62,7 @@ class Spool:
 
     def leaves(self) -> Iterator[Path]:
         """What is left, oldest observation first."""
-        return iter(sorted(self._folder.glob(f"*{SUFFIX}")))
+        return iter(sorted(path for path in self._folder.glob(f"*{SUFFIX}") if path.stem.isdigit()))
 
     def read(self, path: Path) -> Leaf:
         """A leaf from disk. Raises UnknownLeaf."""

@@ -48,6 +48,7 @@ class SqlDestination:
     def prepare(self) -> Position | None:
         """Create or migrate the tables, and say how far this destination has read; None: never, or rows are missing."""
         with self._transaction(write=True) as conn:
+            self._dialect.create_schema(conn)
             migrate(conn, self._dialect, [self._position])
             stored = conn.execute(sa.select(self._position)).first()
             if stored and (stored.version or 0) > VERSION:
@@ -115,7 +116,7 @@ class SqlDestination:
         stored: Mapping[str, str] = dict(conn.execute(query).all())
         fresh = sorted((row for row in rows.values() if stored.get(row.key) != row.hash), key=attrgetter("key"))
         if fresh:
-            encoders = by_place(table.columns, self._dialect.encode)
+            encoders = by_place(table.info["order"], self._dialect.encode)
             synced_at = time_text(now)
             values = [(*applied(encoders, row.values), synced_at, row.hash) for row in fresh]
             self._dialect.upsert(conn, table, values, [row.size for row in fresh])
@@ -130,7 +131,7 @@ class SqlDestination:
     ) -> Sequence[Mapping[str, Json]]:
         """Rows as JSON values by key, without `synced_at` and `row_hash`."""
         (key,) = table.primary_key.columns
-        columns = [column for column in table.columns if column.name not in BOOKKEEPING]
+        columns = [column for column in table.info["order"] if column.name not in BOOKKEEPING]
         names = [column.name for column in columns]
         decoders = by_place(columns, self._dialect.decode)
         query = sa.select(*(self._dialect.shown(column) for column in columns)).where(condition)

@@ -67,16 +67,16 @@ class Dialect(Protocol):
         """The column compared and ordered by code point."""
 
     def upsert(self, conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]], sizes: Sequence[int]) -> None:
-        """Insert the rows, which have a value for each column, or replace those with their key."""
+        """Insert the rows, whose values are in the table's `order`, or replace those with their key."""
 
     def error(self, error: Exception) -> SyncjobError:
         """The failure in our words: classified, with a hint, without any value or secret."""
 
 
 def upsert_sql(conn: Connection, table: Table, values: str) -> str:
-    """INSERT ... VALUES `values` ON CONFLICT DO UPDATE, all columns in the table's order."""
+    """INSERT ... VALUES `values` ON CONFLICT DO UPDATE, all columns in the order of rendered rows."""
     quote = conn.dialect.identifier_preparer
-    key, *others = [quote.format_column(column) for column in table.columns]
+    key, *others = [quote.format_column(column) for column in table.info["order"]]
     updates = ", ".join(f"{name} = excluded.{name}" for name in others)
     return (
         f"INSERT INTO {quote.format_table(table)} ({', '.join([key, *others])}) VALUES {values} ON CONFLICT ({key}) DO UPDATE SET {updates}"

@@ -22,7 +22,10 @@ POSITION = Table("syncjob_position", (Column("id"), Column("mirror"), Column("ep
 
 
 def sql_table(table: Table, dialect: Dialect, metadata: sa.MetaData, *, ours: Sequence[Column] = OURS) -> sa.Table:
-    """The contract's table as this database declares it."""
+    """The contract's table as this database declares it. Its `info["order"]` is the order of values in a rendered row.
+
+    Bodies come last: SQLite reads a row from its front, so looking up a hash behind them would read them too.
+    """
     key = sa.Column(table.key, dialect.key_type, primary_key=True, nullable=False, info={"kind": "text"})
     others = [
         sa.Column(
@@ -35,7 +38,8 @@ def sql_table(table: Table, dialect: Dialect, metadata: sa.MetaData, *, ours: Se
         )
         for column in (*table.columns[1:], *ours)
     ]
-    return sa.Table(table.name, metadata, key, *others, schema=dialect.schema)
+    columns = [key, *sorted(others, key=lambda column: column.name.startswith("body_"))]
+    return sa.Table(table.name, metadata, *columns, schema=dialect.schema, info={"order": [key, *others]})
 
 
 def migrate(conn: sa.Connection, dialect: Dialect, tables: Sequence[sa.Table]) -> bool:
@@ -43,7 +47,6 @@ def migrate(conn: sa.Connection, dialect: Dialect, tables: Sequence[sa.Table]) -
 
     A new column is empty in rows whose hash says that they are equal, so their hash is taken away.
     """
-    dialect.create_schema(conn)
     found = _found(conn, dialect, tables)
     if problems := [problem for table in tables for problem in differences(table, found.get(table.name, {}), dialect)]:
         raise ConfigError(

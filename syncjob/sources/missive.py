@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from syncjob.core.errors import Incomplete, Transient
 from syncjob.core.model import CONVERSATIONS, EMAILS, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
 from syncjob.core.ports import Known
+from syncjob.sources.answers import largest_limit, vendor_text
 from syncjob.sources.mails import Conversation, Message, conversation_record, email_record, in_conversation
 from syncjob.sources.payload import from_epoch, listed, parsed, rejection
 from syncjob.sources.until import SMALLEST_LIMIT, onward
@@ -48,7 +49,7 @@ class Missive:
     def page_call(self, walk: Walk, known: Known) -> Call:
         position = walk.position
         limit = SMALLEST_LIMIT if position.get("probe") else position["limit"]
-        return Call("list", "/conversations", ((position["box"], "true"), *_paging(limit, position["until"])), position)
+        return Call("list", "/conversations", ((position["box"], "true"), *_paging(limit, position["until"])), position, accept=(400,))
 
     def batch(self, wants: Sequence[Want]) -> Sequence[Want]:
         """Bodies where they fill a call, else the next thread, else the bodies that are left."""
@@ -98,9 +99,11 @@ class Missive:
 
     def _read_list(self, walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
         """A page of conversations: what they show, and whose messages have to be listed."""
+        position = call.about
+        if answer.status == 400:
+            return _smaller(position, answer)
         raws, _ = listed(answer, "conversations")
         found, rejected = _models(Conversation, raws, CONVERSATIONS)
-        position = call.about
         me = _me(known)
         whole = [each for each in found if not each.is_stub]
         rows = known.rows(CONVERSATIONS, [each.id for each in whole])
@@ -109,7 +112,7 @@ class Missive:
         wants = [
             Want("thread", CONVERSATIONS, each.id, _thread(each), walk.id)
             for each, record in zip(whole, records, strict=True)
-            if self._needs_thread(walk, each, record, rows.get(each.id), each.id in met)
+            if each.id not in met and self._needs_thread(walk, each, record, rows.get(each.id), known)
         ]
         stubs = tuple((CONVERSATIONS, each.id) for each in found if each.is_stub)
         times = [each.last_activity_at for each in found if each.last_activity_at is not None]
@@ -121,13 +124,13 @@ class Missive:
             records, stubs, rejected=rejected, wants=tuple(wants), position=then, complete=complete, unread=unread, expected=expected
         )
 
-    def _needs_thread(self, walk: Walk, found: Conversation, record: Record, row: Row | None, is_met: bool) -> bool:
+    def _needs_thread(self, walk: Walk, found: Conversation, record: Record, row: Row | None, known: Known) -> bool:
         """Whether a conversation's messages may differ from what the mirror holds."""
         if record.gone:
             return False  # what is in the trash is listed when it comes back, whether or not its activity moved
         if row is None or row.deleted_at or row.version != found.version():
             return True
-        return walk.reread and not is_met
+        return walk.reread or (walk.kind == "full" and any(child.data is None for child in known.children(EMAILS, found.id).values()))
 
     def _onward(
         self, walk: Walk, position: Mapping[str, Json], times: Sequence[int], *, fresh: int
@@ -206,7 +209,7 @@ class Missive:
                 unread = f"more than {THREAD_LIMIT} messages of conversation {about['key']} share the second {_clock(about['until'])}"
             return {**about, "until": about["until"] - 1, "probe": False}, unread
         shown = set(seen)
-        if not (walk and walk.reread):  # then what is known counts as shown
+        if walk is None or walk.kind != "full":  # what is known counts as shown
             shown |= {key for key, row in known.children(EMAILS, about["key"]).items() if row.deleted_why in (None, *INHERITED)}
         if len(shown) == about["count"]:
             return None, None
@@ -265,6 +268,14 @@ def _split(asked: Mapping[str, str], status: int) -> Page:
         return Page(sighted=gone, inaccessible=refused, settled=(("body", key),))
     most = 1 if status == 200 else max(1, len(asked) // 2)
     return Page(wants=tuple(Want("body", EMAILS, key, {"conversation": home, "most": most}) for key, home in asked.items()))
+
+
+def _smaller(position: Mapping[str, Json], answer: Answer) -> Page:
+    """Ask the page again with the limit that the answer names: some accounts are said to allow 10."""
+    limit = largest_limit(answer.body)
+    if limit is None or limit >= position["limit"]:
+        raise Transient(f"Missive refused a list: {vendor_text(answer.body)}", hint="the next run tries again")
+    return Page(position={**position, "limit": limit})
 
 
 def _home(message: Message, asked: Mapping[str, str]) -> str:

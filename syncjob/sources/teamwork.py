@@ -31,6 +31,15 @@ VISIBLE = (
 SIDELOAD = (("include", "projects,tasklists,users,companies,teams,tags"),)
 ORDER = (("orderBy", "updatedat"), ("orderMode", "asc"), ("skipCounts", "true"))
 PAGE_SIZE = 250
+DIRECTORIES: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "projects": (f"{ROOT}/projects.json", (("includeArchivedProjects", "true"), ("includeTentativeProjects", "true"))),
+    "tasklists": (f"{ROOT}/tasklists.json", (("showCompleted", "true"), ("showDeleted", "true"), ("includeArchivedProjects", "true"))),
+    "users": (f"{ROOT}/people.json", (("showDeleted", "true"), ("includePlaceholders", "true"), ("includeServiceAccounts", "true"))),
+    "companies": (f"{ROOT}/companies.json", ()),
+    "tags": (f"{ROOT}/tags.json", ()),
+    "teams": ("/teams.json", ()),
+}
+"""Where names are asked for that no sideload brought."""
 MOST_PASSES = 20
 HORIZON = timedelta(days=150)
 """Answers to an older `updatedAfter` may be cut to the last six months, so older than this we ask for everything."""
@@ -56,6 +65,9 @@ class Teamwork:
 
     def page_call(self, walk: Walk, known: Known) -> Call:
         position = walk.position
+        if position["phase"] == "names":
+            path, asked = DIRECTORIES[position["section"]]
+            return Call("names", path, (*asked, ("page", str(position["page"])), ("pageSize", str(PAGE_SIZE))), position, accept=(403, 404))
         if position["phase"] == "check":
             return Call("check", f"{ROOT}/tasks/{position['id']}.json", (("hideDeleted", "true"),), position, accept=(403, 404, 410))
         after = (("updatedAfter", position["after"]),) if position["after"] else ()
@@ -96,8 +108,15 @@ class Teamwork:
         assert walk is not None
         if call.name == "check":
             return self._read_check(walk, call, answer)
+        if call.name == "names":
+            return _read_names(call, answer)
         rows, payload = listed(answer, "tasks")
-        records, left_out, rejected, names = self._records(rows, payload, known)
+        tasks, rejected = _tasks(rows)
+        name_of = Names(payload.get("included"), needed(tasks), known)
+        if name_of.unknown and not call.about.get("named"):
+            return Page(names=name_of.sideloaded, position=_ask_names(name_of, call.about))
+        names = name_of.learned
+        records, left_out = self._records(tasks, name_of, known)
         if call.name == "deleted":
             gone = tuple(found for found in records if found.gone)
             return Page(gone, rejected=rejected, names=names, position=call.about, complete=True)
@@ -107,24 +126,13 @@ class Teamwork:
             position, complete = {"phase": "deleted", "after": stamp(walk.since) if walk.since else None, "page": 1}, False
         return Page(records + left_out, rejected=rejected, names=names, position=position, complete=complete)
 
-    def _records(
-        self, rows: Sequence[Json], payload: Mapping[str, Any], known: Known
-    ) -> tuple[tuple[Record, ...], tuple[Record, ...], tuple[Rejection, ...], Mapping[str, Mapping[str, Json]]]:
-        """The page's records, those out of scope, those that cannot be read, and the names it brought."""
-        tasks, rejected = [], []
-        for raw in rows:
-            try:
-                tasks.append(Task.model_validate(raw))
-            except ValidationError as error:
-                rejected.append(rejection(TASKS, raw, error))
-        included = payload.get("included")
-        names = names_in(included if isinstance(included, dict) else {})
-        name_of = _Names(names, needed(tasks), known)
+    def _records(self, tasks: Sequence[Task], name_of: "Names", known: Known) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
+        """The page's records, and those out of scope."""
         found = [record(task, name_of, self._base_url) for task in tasks]
-        known_rows = known.rows(TASKS, [each.key for each in found]) if self._process_after else {}
-        outside = [each for each in found if self._is_outside(each, known_rows.get(each.key))]
-        empty = tuple(Record(TASKS, each.key, None, each.version, each.updated_at) for each in outside)
-        return tuple(each for each in found if each not in outside), empty, tuple(rejected), names
+        rows = known.rows(TASKS, [each.key for each in found]) if self._process_after else {}
+        outside = {each.key for each in found if self._is_outside(each, rows.get(each.key))}
+        empty = tuple(Record(TASKS, each.key, None, each.version, each.updated_at) for each in found if each.key in outside)
+        return tuple(each for each in found if each.key not in outside), empty
 
     def _is_outside(self, found: Record, row: Row | None) -> bool:
         """Created before the process-after date, and never a row with content."""
@@ -135,6 +143,7 @@ class Teamwork:
 
     def _continue(self, walk: Walk, position: Mapping[str, Json], seen: "_Seen", known: Known) -> tuple[Mapping[str, Json], bool]:
         """Where the list goes on after a page, and whether the source said that this was its end."""
+        position = {name: value for name, value in position.items() if name != "named"}
         met = known.sighted(walk.id, TASKS, seen.keys)
         fresh = len(set(seen.keys) - met)
         origin = position.get("from")
@@ -192,23 +201,70 @@ class _Seen:
         self.more = more
 
 
-class _Names:
-    """Names from the sideload, or else from what earlier sideloads said: sections may be missing."""
+class Names:
+    """What things are called: by the sideload, or else by what was seen of them before, since sections may be missing.
 
-    def __init__(self, names: Mapping[str, Mapping[str, Json]], needed: Mapping[str, set[str]], known: Known) -> None:
-        self._names = {section: dict(found) for section, found in names.items()}
+    `unknown` are ids that nobody ever named, by section. A directory is asked for them once; those that it does not
+    name either are kept without a name, so that nobody asks again.
+    """
+
+    def __init__(self, included: Json, needed: Mapping[str, set[str]], known: Known) -> None:
+        self.sideloaded = names_in(included if isinstance(included, dict) else {})
+        self._found = {section: dict(found) for section, found in self.sideloaded.items()}
+        self.unknown: dict[str, set[str]] = {}
         self._fill("tasklists", needed["tasklists"], known)
-        projects = {entry["project"] for entry in self._names.get("tasklists", {}).values() if entry.get("project")}
+        projects = {entry["project"] for entry in self._found["tasklists"].values() if entry.get("project")}
         for section, ids in needed.items():
             self._fill(section, ids | projects if section == "projects" else ids, known)
 
+    @property
+    def learned(self) -> Mapping[str, Mapping[str, Json]]:
+        """What this page taught, the nameless included."""
+        nameless: dict[str, dict[str, Json]] = {section: {id_: {} for id_ in ids} for section, ids in self.unknown.items()}
+        return {section: {**self.sideloaded.get(section, {}), **nameless.get(section, {})} for section in {*self.sideloaded, *nameless}}
+
     def _fill(self, section: str, ids: set[str], known: Known) -> None:
-        found = self._names.setdefault(section, {})
+        found = self._found.setdefault(section, {})
         if missing := ids - found.keys():
             found.update(known.names(section, missing))
+        if unknown := ids - found.keys():
+            self.unknown[section] = unknown
 
     def __call__(self, section: str, id_: str) -> Json:
-        return self._names.get(section, {}).get(id_, {})
+        return self._found.get(section, {}).get(id_, {})
+
+
+def _ask_names(name_of: Names, then: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Read the directories of the sections that have unknown names, then the same page again."""
+    first, *rest = sorted(name_of.unknown)
+    return {"phase": "names", "section": first, "rest": rest, "page": 1, "then": {**then, "named": True}}
+
+
+def _read_names(call: Call, answer: Answer) -> Page:
+    """A page of a directory. One that may not be read names nobody."""
+    about, section = call.about, call.about["section"]
+    names, more = {}, False
+    if answer.status == 200:
+        entries, payload = listed(answer, "people" if section == "users" else section)
+        names = names_in({section: {str(entry["id"]): entry for entry in entries if isinstance(entry, dict) and entry.get("id")}})
+        more = bool(entries) and _has_more(payload) is True
+    if more:
+        return Page(names=names, position={**about, "page": about["page"] + 1})
+    if about["rest"]:
+        first, *rest = about["rest"]
+        return Page(names=names, position={**about, "section": first, "rest": rest, "page": 1})
+    return Page(names=names, position=about["then"])
+
+
+def _tasks(rows: Sequence[Json]) -> tuple[list[Task], tuple[Rejection, ...]]:
+    """The tasks that can be read, and dead letters for the others."""
+    tasks, rejected = [], []
+    for raw in rows:
+        try:
+            tasks.append(Task.model_validate(raw))
+        except ValidationError as error:
+            rejected.append(rejection(TASKS, raw, error))
+    return tasks, tuple(rejected)
 
 
 def _step(seen: _Seen, last: datetime) -> Mapping[str, Json]:

@@ -6,7 +6,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -123,12 +123,12 @@ class Bench:
 
     def open(self) -> None:
         """Begin anew on the same folder, as after a start of the program."""
-        after = datetime(self.process_after.year, self.process_after.month, self.process_after.day, tzinfo=UTC) if self.process_after else None
+        after = datetime.combine(self.process_after, time(), UTC) if self.process_after else None
         self.store = FusedStore(self.folder / "mirror.db", self.fuse)
         self.parts = {
             source.name: SourcePart(
-                source, self._asker(source.name), self.store, FusedSpool(self.folder / "spool" / source.name, self.fuse), self.clock, self.rhythm,
-                access="key", overlap=OVERLAP, process_after=after,
+                source, self._asker(source.name), self.store, FusedSpool(self.folder / "spool" / source.name, self.fuse),
+                self.clock, self.rhythm, access="key", overlap=OVERLAP, process_after=after,
             )
             for source in (Teamwork(self.sandbox.teamwork_url, after), Missive(after))
         }  # fmt: skip
@@ -181,6 +181,11 @@ class Bench:
 
     # -- looking
 
+    def bodies_asked(self) -> list[str]:
+        """The messages whose bodies were asked for, as often as they were."""
+        batches = [each.path.rpartition("/")[2] for each in self.sandbox.requests("missive") if each.path.startswith("/v1/messages/")]
+        return [key for batch in batches for key in batch.split(",")]
+
     def feed(self) -> tuple[FeedRow, ...]:
         with self.store.read() as tx:
             return tx.feed.after(0, limit=10**6, size=10**12).rows
@@ -228,7 +233,7 @@ class Bench:
 
 
 def _compare(what: str, held: Mapping[str, Mapping[str, Any]], truth: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    yield from (f"{what} {key} is missing: {truth[key].get('title') or truth[key].get('subject')}" for key in sorted(truth.keys() - held.keys()))
+    yield from (f"{what} {key} is missing" for key in sorted(truth.keys() - held.keys()))
     yield from (f"{what} {key} is too many" for key in sorted(held.keys() - truth.keys()))
     for key in sorted(truth.keys() & held.keys()):
         for name, value in truth[key].items():

@@ -53,7 +53,7 @@ def test_a_backfill_of_missive_costs_no_more_than_its_formula(filled: Bench) -> 
 
 
 def test_nothing_is_asked_twice_for_a_body(filled: Bench) -> None:
-    asked = [key for each in filled.sandbox.requests("missive") if each.path.startswith("/v1/messages/") for key in each.path.rpartition("/")[2].split(",")]
+    asked = filled.bodies_asked()
     assert len(asked) == len(set(asked))
 
 

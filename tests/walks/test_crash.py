@@ -30,7 +30,7 @@ def run_with_one_crash(folder: Path, like: Bench, at: int | None, name: str) -> 
 
 @pytest.mark.parametrize(("name", "what"), [("teamwork", "task"), ("missive", "email")])
 def test_a_backfill_that_crashes_at_any_point_ends_in_the_truth(tmp_path: Path, name: str, what: str) -> None:
-    world = Bench(tmp_path / "world", tasks=12, conversations=3)
+    world = Bench(tmp_path / "world", tasks=12, conversations=2)
     whole, _ = run_with_one_crash(tmp_path / "whole", world, None, name)
     cost, rows = world.requests(name), whole.seq()
     assert whole.differences_of(what) == []
@@ -45,17 +45,17 @@ def test_a_backfill_that_crashes_at_any_point_ends_in_the_truth(tmp_path: Path, 
         bench.close()
         if not crashed:
             break
-    assert point > 15
+    assert point > 14
     world.close()
 
 
 @pytest.mark.parametrize(("name", "what", "seed"), [("teamwork", "task", 2), ("missive", "email", 3)])
 def test_a_changes_walk_that_crashes_at_any_point_ends_in_the_truth(tmp_path: Path, name: str, what: str, seed: int) -> None:
-    world, rng = Bench(tmp_path / "world", seed=seed, tasks=20, conversations=5), Random(seed)
+    world, rng = Bench(tmp_path / "world", seed=seed, tasks=12, conversations=2), Random(seed)
     world.run(name)
     world.settle(name)
     world.close()
-    for _ in range(8):
+    for _ in range(4):
         world.clock.at += 3
         (edit_tasks if name == "teamwork" else edit_mails)(world.sandbox, rng)
     world.clock.at += 61
@@ -64,7 +64,7 @@ def test_a_changes_walk_that_crashes_at_any_point_ends_in_the_truth(tmp_path: Pa
         folder = shutil.copytree(tmp_path / "world", tmp_path / str(point))
         bench, crashed = run_with_one_crash(folder, world, point, name)
         bench.fuse.blows_at = None
-        bench.settle(name)
+        bench.cycle(name)
         assert bench.differences_of(what) == [], f"crash at {point}"
         rows = rows or bench.seq()
         assert bench.seq() == rows, f"rows written twice after a crash at {point}"

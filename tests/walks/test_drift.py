@@ -77,7 +77,9 @@ def test_ties_that_are_edited_while_they_are_read_are_not_lost(tmp_path: Path, c
     bench, rng = Bench(tmp_path, tasks=50, tick=1), random.Random(7)
     world = bench.sandbox.world.teamwork
     ties = bench.sandbox.world.make_ties("teamwork.tasks", count, at=int(TUESDAY) - 86_400)
-    between_pages(bench, "/tasks.json", lambda turn: [world.edit_task(int(key), name=f"turn {turn}") for key in rng.sample(ties, 20)], most=5)
+    between_pages(
+        bench, "/tasks.json", lambda turn: [world.edit_task(int(key), name=f"turn {turn}") for key in rng.sample(ties, 20)], most=5
+    )
     bench.run("teamwork")
     bench.sandbox.before_request.clear()
     bench.cycle("teamwork")

@@ -1,0 +1,167 @@
+"""What lies in the state folder: the spool, the store's version, the positions it trusts, and process-after dates."""
+
+import shutil
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from syncjob.core.errors import ConfigError
+from syncjob.core.model import EMAILS, TASKS, Answer, Call
+from syncjob.spool import Spool, UnknownLeaf
+from syncjob.store import Store
+
+from .bench import Bench
+
+CALL = Call("list", "/tasks", (("page", "1"),), {"page": 1}, accept=(404,))
+
+
+def test_a_leaf_is_read_as_it_was_written(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    answer = Answer(404, b"\x00\n\nbody\xff", datetime(2026, 9, 1, tzinfo=UTC))
+    leaf = spool.write(observed=7, walk=3, call=CALL, answer=answer)
+    assert spool.read(leaf.path) == leaf
+    assert leaf.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_leaves_come_in_the_order_of_their_observation(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    for observed in (10, 9, 100):
+        spool.write(observed=observed, walk=None, call=CALL, answer=Answer(200, b"{}"))
+    assert [int(path.stem) for path in spool.leaves()] == [9, 10, 100]
+
+
+def test_half_a_leaf_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "000000000000001.part").write_bytes(b'{"ver')
+    assert list(Spool(tmp_path).leaves()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff", b"[]\n", b'{"version": 99}\n{}', b'{"version": 1}\n{}', b'"text"\n'])
+def test_a_leaf_of_another_version_or_maker_is_told_apart_and_can_be_set_aside(tmp_path: Path, content: bytes) -> None:
+    spool, path = Spool(tmp_path), tmp_path / "000000000000001.leaf"
+    path.write_bytes(content)
+    with pytest.raises(UnknownLeaf):
+        spool.read(path)
+    assert spool.set_aside(path).read_bytes() == content
+    assert list(spool.leaves()) == []
+
+
+def test_an_unknown_leaf_does_not_stop_its_source(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tasks=10, conversations=2)
+    (tmp_path / "spool" / "teamwork" / "000000000000001.leaf").write_bytes(b'{"version": 99}\n{}')
+    bench.reopen()
+    bench.run()
+    assert bench.differences() == []
+    bench.close()
+
+
+def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "mirror.db"
+    Store(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(ConfigError, match="newer syncjob"):
+        Store(path)
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (99,)
+    connection.close()
+
+
+def test_a_damaged_store_is_told_with_a_way_on(tmp_path: Path) -> None:
+    path = tmp_path / "mirror.db"
+    path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(ConfigError, match="damaged") as caught:
+        Store(path)
+    assert "run `python -m syncjob once" in caught.value.hint
+
+
+def test_a_position_is_trusted_only_in_the_past_that_it_comes_from(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "state", tasks=20)
+    bench.run("teamwork")
+    with bench.store.read() as tx:
+        early = tx.feed.newest()
+    bench.close()
+    shutil.copytree(tmp_path / "state", tmp_path / "backup")
+    bench.open()
+    bench.sandbox.world.teamwork.add_task("after the backup")
+    bench.cycle("teamwork")
+    with bench.store.read() as tx:
+        late = tx.feed.newest()
+        assert tx.feed.trusts(early)
+        assert tx.feed.trusts(late)
+        assert tx.feed.trusts(replace(late, seq=0))
+        assert not tx.feed.trusts(None)
+        assert not tx.feed.trusts(replace(late, mirror="another"))
+        assert not tx.feed.trusts(replace(late, seq=late.seq + 1))
+        assert not tx.feed.trusts(replace(late, epoch="unheard of"))
+        assert not tx.feed.trusts(replace(early, seq=late.seq))  # the epoch had ended before
+    bench.close()
+    restored = Bench(tmp_path / "backup", sandbox=bench.sandbox, clock=bench.clock)
+    restored.cycle("teamwork")
+    with restored.store.read() as tx:
+        assert tx.mirror.newest_seq() >= late.seq
+        assert tx.feed.trusts(early)
+        assert not tx.feed.trusts(late)  # the same seq, but of a past that this mirror does not know
+    restored.close()
+
+
+DAY = date(2026, 8, 1)
+MIDNIGHT = int(datetime(2026, 8, 1, tzinfo=UTC).timestamp())
+
+
+def world_around_midnight(folder: Path) -> Bench:
+    bench = Bench(folder, process_after=DAY)
+    for at in (MIDNIGHT - 1, MIDNIGHT, MIDNIGHT + 1):
+        bench.sandbox.world.teamwork.add_task(f"at {at}", created_at=at)
+        conversation = bench.sandbox.world.missive.add_conversation(messages=0)
+        bench.sandbox.world.missive.add_message(conversation, delivered_at=at)
+    bench.run()
+    return bench
+
+
+def test_the_process_after_date_includes_its_midnight(tmp_path: Path) -> None:
+    bench = world_around_midnight(tmp_path)
+    assert bench.differences() == []
+    assert len(bench.held(TASKS)) == len(bench.held(EMAILS)) == 2
+    bench.close()
+
+
+def test_what_is_out_of_scope_is_not_fetched_again(tmp_path: Path) -> None:
+    bench = world_around_midnight(tmp_path)
+    assert set(bench.bodies_asked()) == bench.sandbox.truth.emails(DAY).keys()
+    before = {face: bench.requests(face) for face in bench.parts}
+    seq = bench.seq()
+    bench.cycle(wait=600)
+    bench.cycle(wait=600)
+    assert bench.seq() == seq
+    assert all(bench.requests(face) - count <= 5 for face, count in before.items())
+    bench.close()
+
+
+def test_a_process_after_date_moved_back_opens_a_full_walk_once(tmp_path: Path) -> None:
+    bench = world_around_midnight(tmp_path)
+    bench.process_after = date(2026, 7, 1)
+    bench.reopen()
+    bench.cycle()
+    assert bench.differences() == []
+    assert len(bench.held(TASKS)) == len(bench.held(EMAILS)) == 3
+    bench.cycle()
+    assert [walk["kind"] for walk in bench.walks(EMAILS)].count("full") == 2
+    bench.close()
+
+
+def test_a_process_after_date_moved_forward_keeps_rows_and_keeps_them_current(tmp_path: Path) -> None:
+    bench = world_around_midnight(tmp_path)
+    bench.process_after = date(2026, 8, 20)
+    bench.reopen()
+    task = int(max(bench.held(TASKS)))
+    bench.sandbox.world.teamwork.edit_task(task, name="edited")
+    bench.cycle()
+    assert bench.held(TASKS)[str(task)]["title"] == "edited"
+    assert len(bench.held(TASKS)) == len(bench.held(EMAILS)) == 2
+    assert [walk["kind"] for walk in bench.walks(TASKS)].count("full") == 1
+    bench.close()
