@@ -40,7 +40,7 @@ DECODE: Mapping[Kind, Callable[[Any], Json]] = {}
 
 COLUMNS = """
     SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
-           a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', coalesce(a.attnum = ANY (i.indkey), false)
+           a.attnotnull, a.atthasdef OR a.attidentity <> '', coalesce(a.attnum = ANY (i.indkey), false)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary

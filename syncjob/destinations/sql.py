@@ -24,7 +24,7 @@ from syncjob.destinations.sqlite import Sqlite
 ATTACHMENTS = "attachments"
 """What `rows` calls the attachments, which are no stream of their own."""
 
-PAGE_ROWS, PAGE_BYTES = 500, 4_000_000
+PAGE_ROWS, PAGE_BYTES = 100, 4_000_000
 BOOKKEEPING = ("synced_at", "row_hash")
 FAILURES = (SQLAlchemyError, psycopg2.Error, SqliteError, ValueError, OverflowError, OSError)
 

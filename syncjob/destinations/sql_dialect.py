@@ -22,12 +22,13 @@ class SqlType(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A column that a database has. `required`: not null and without a default."""
+    """A column that a database has."""
 
     table: str
     column: str
     type: str
-    required: bool
+    not_null: bool
+    has_default: bool
     is_key: bool
 
 

@@ -74,9 +74,9 @@ def differences(table: sa.Table, found: Mapping[str, Found], dialect: Dialect) -
         yield f"{table.name}: {key.name} is not its primary key"
     for column in found.values():
         ours = table.columns.get(column.column)
-        if ours is None and column.required:
+        if ours is None and column.not_null and not column.has_default:
             yield f"{table.name}: {column.column} must not be null, and has no default"
-        elif ours is not None and ours.nullable and column.required:
+        elif ours is not None and ours.nullable and column.not_null:
             yield f"{table.name}: {column.column} must not be null"
         elif ours is not None and column.type not in (accepted := dialect.types[ours.info["kind"]].accept):
             yield f"{table.name}: {column.column} is {column.type}, not {' or '.join(sorted(accepted))}"

@@ -24,7 +24,7 @@ ENCODE: Mapping[Kind, Callable[[Json], Any]] = {"list": dump, "json": dump}
 DECODE: Mapping[Kind, Callable[[Any], Json]] = {"list": loads, "json": loads, "bool": bool}
 
 COLUMNS = """
-    SELECT m.name, c.name, upper(c.type), c."notnull" AND c.dflt_value IS NULL AND c.hidden = 0, c.pk > 0
+    SELECT m.name, c.name, upper(c.type), c."notnull", c.dflt_value IS NOT NULL OR c.hidden > 0, c.pk > 0
     FROM sqlite_schema m JOIN pragma_table_xinfo(m.name) c
     WHERE m.type IN ('table', 'view') AND m.name IN (SELECT value FROM json_each(?))
 """

@@ -110,7 +110,7 @@ class Truth:
                         "filename": _text(item.filename),
                         "media_type": f"{item.media_type}/{item.sub_type}",
                         "size_bytes": item.size,
-                        "inline": f'data-missive-attachment-id="{item.id}"' in message.body,
+                        "inline": f'data-missive-attachment-id="{item.id}"' in (self._body(message) or ""),
                     }
         return rows
 

@@ -99,6 +99,7 @@ def test_a_dropped_table_is_made_again_and_asks_to_be_fed(sql_place: Place) -> N
         ("CREATE TABLE tasks (task_id text PRIMARY KEY, progress text)", "tasks: progress is"),
         ("CREATE TABLE tasks (task_id text PRIMARY KEY, owner text NOT NULL)", "tasks: owner must not be null, and has no default"),
         ("CREATE TABLE tasks (task_id text PRIMARY KEY, title text NOT NULL)", "tasks: title must not be null"),
+        ("CREATE TABLE tasks (task_id text PRIMARY KEY, title text NOT NULL DEFAULT '')", "tasks: title must not be null"),
         ("CREATE VIEW tasks AS SELECT '1' AS task_id", "tasks: task_id is not its primary key"),
         ("CREATE TABLE syncjob_position (mirror text)", "syncjob_position: id is not its primary key"),
     ],

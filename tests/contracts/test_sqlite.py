@@ -1,6 +1,5 @@
 """What only SQLite does."""
 
-import random
 import sqlite3
 import stat
 from pathlib import Path
@@ -10,7 +9,6 @@ import sqlalchemy as sa
 
 from syncjob.core.errors import ConfigError, Rejected, Transient
 from syncjob.core.model import TASKS, Receipt
-from syncjob.core.text import clean
 from syncjob.destinations import sqlite
 from tests.contracts.places import at, deliver, email, ready, rows, sqlite_place, task, told
 
@@ -87,10 +85,3 @@ def test_a_constraint_of_the_user_rejects_the_row(tmp_path: Path) -> None:
     assert "secret" not in told(raised.value)
     assert rows(place) == {}
     place.close()
-
-
-def test_clean_changes_nothing_that_can_be_stored() -> None:
-    draw = random.Random(7)
-    for _ in range(200):
-        text = "".join(chr(draw.choice([draw.randint(1, 0xD7FF), draw.randint(0xE000, 0x10FFFF)])) for _ in range(50))
-        assert clean(text) == text
