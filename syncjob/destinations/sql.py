@@ -25,6 +25,8 @@ ATTACHMENTS = "attachments"
 """What `rows` calls the attachments, which are no stream of their own."""
 
 PAGE_ROWS, PAGE_BYTES = 100, 4_000_000
+"""What one page of `rows` holds at most, and about: the size is known only of the page before."""
+
 BOOKKEEPING = ("synced_at", "row_hash")
 FAILURES = (SQLAlchemyError, psycopg2.Error, SqliteError, ValueError, OverflowError, OSError)
 

@@ -10,12 +10,13 @@ https://apidocs.teamwork.com/guides/teamwork/how-does-paging-work
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
-from syncjob.core.errors import Incomplete, Transient
+from syncjob.core.errors import Incomplete
 from syncjob.core.model import TASKS, Answer, Call, Json, Page, Record, Rejection, Row, Walk, Want
 from syncjob.core.ports import Known
 from syncjob.sources.payload import instant, listed, parsed, rejection, stamp
@@ -188,7 +189,15 @@ class Teamwork:
         return Page(position=then)
 
     def _read_look_up(self, call: Call, answer: Answer, known: Known) -> Page:
-        raise Transient("look-ups come with deletions")
+        """Whether a task that a list showed is there again: only its own page, deleted ones hidden, proves that."""
+        settled = (("look_up", call.about["key"]),)
+        if answer.status != 200:
+            return Page(settled=settled)
+        payload = parsed(answer, "task")
+        tasks, rejected = _tasks([payload["task"]])
+        name_of = Names(payload.get("included"), needed(tasks), known)
+        found = tuple(replace(each, proven=each.gone is None) for each in self._records(tasks, name_of, known)[0])
+        return Page(found, rejected=rejected, settled=settled, names=name_of.sideloaded)
 
 
 class _Seen:

@@ -1,0 +1,28 @@
+"""A task that comes back is live again only once that is proven: by a later stamp, or by its own page."""
+
+from pathlib import Path
+
+import pytest
+
+from syncjob.core.steps import Rhythm
+from syncjob.sandbox import Switches
+from tests.walks.bench import POLL, Bench
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_restored_task_comes_back_however_its_stamp_behaves(tmp_path: Path, moves: bool) -> None:
+    bench = Bench(tmp_path, tasks=20, switches=Switches(teamwork_restore_bumps=moves))
+    bench.run("teamwork")
+    key = sorted(bench.sandbox.truth.tasks())[0]
+    bench.clock.at += 1000
+    bench.sandbox.world.teamwork.delete_task(int(key))
+    bench.cycle("teamwork")
+    assert key not in {row.key for row in bench.feed() if row.deleted_at is None}
+    bench.clock.at += 1000
+    bench.sandbox.world.teamwork.restore_task(int(key))
+    bench.cycle("teamwork")
+    bench.rhythm = Rhythm(POLL, full_asked=True)
+    bench.reopen()
+    bench.cycle("teamwork")
+    assert bench.differences_of("tasks") == []
+    bench.close()
