@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
@@ -31,11 +32,12 @@ def run_once(settings: Settings, choices: Choices, report: Report, stop: threadi
     """Hold the lock, run every part until none has anything due, report. Raises SyncjobError when nothing could run."""
     report.line(f"state folder: {settings.state}")
     with hold(settings.state / "lock", what="once"):
+        began = datetime.now(UTC)
         job = build(settings, choices, stop)
         try:
             with _at_most(settings.once_max_seconds, stop):
                 outcome = _Watched(job, report, stop).run()
-            return _tell(settings, job, outcome, report)
+            return _tell(settings, job, outcome, report, began)
         finally:
             report.close()
             job.close()
@@ -78,7 +80,7 @@ class _Watched:
                 self._report.progress(f"{under_way.stream} {under_way.kind}", under_way.fetched, under_way.expected or None)
 
 
-def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report) -> Ran:
+def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report, began: datetime) -> Ran:
     """Report what went wrong, and put the run into one document."""
     exits = []
     for name, error in outcome.errors.items():
@@ -103,8 +105,7 @@ def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report) -> Ran
                 if walk["error"]:
                     report.problem(stream, SyncjobError(walk["error"]))
         exits += [4] * any(held.values())
-        exits += [3] * any(reader.parked for reader in job.destinations)
-        exits += [3] * any(walk["rejected"] for found in streams.values() for walk in found["walks"])
+        exits += [3] * (tx.walks.new_dead(began) > 0)
         destinations = {
             reader.name: {
                 "written": reader.written,

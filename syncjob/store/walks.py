@@ -209,6 +209,10 @@ class Walks:
         """How many dead letters a part has."""
         return self._connection.execute(sa.select(sa.func.count()).where(dead_letters.c.part == part)).scalar_one()
 
+    def new_dead(self, since: datetime) -> int:
+        """How many records were given up on for the first time since then."""
+        return self._connection.execute(sa.select(sa.func.count()).where(dead_letters.c.first_at >= since)).scalar_one()
+
     def unbury(self, part: str, stream: str, keys: Collection[str]) -> None:
         """Forget dead letters of keys that went through."""
         self._connection.execute(UNBURY, {"part_": part, "stream_": stream, "keys": bound(keys)})
