@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -157,14 +157,6 @@ class Mirror:
         """Keep one of the store's own facts."""
         statement = insert(meta).values(name=name, value=value)
         self._connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value}))
-
-    def unsighted(self, walk: int, stream: str, before: int) -> Iterator[str]:
-        """Live rows last observed before a walk began that the walk did not meet: its suspects."""
-        query = sa.text(
-            "SELECT key FROM rows WHERE stream = :stream AND deleted_at IS NULL AND data IS NOT NULL AND observed < :before AND NOT EXISTS "
-            "(SELECT 1 FROM sightings s WHERE s.walk = :walk AND s.stream = rows.stream AND s.key = rows.key)"
-        )
-        yield from self._connection.execute(query, {"stream": stream, "before": before, "walk": walk}).scalars()
 
 
 def _values(change: Change, observed: int, seq: int | None) -> dict[str, Any]:
