@@ -32,6 +32,9 @@ class Known(Protocol):
     def sighted(self, walk: int, stream: str, keys: Collection[str]) -> frozenset[str]:
         """Which of these keys the walk has met already."""
 
+    def waiting(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
+        """Which of these keys are wanted already: key -> the want's `about`."""
+
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         """The kept look-up table of a section (`users`, `tags`, ...): id -> what was seen of it last. No keys: all."""
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from syncjob.core.errors import Incomplete, Transient
-from syncjob.core.model import CONVERSATIONS, EMAILS, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
+from syncjob.core.model import CONVERSATIONS, EMAILS, NOTHING, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
 from syncjob.core.ports import Known
 from syncjob.sources.answers import largest_limit, vendor_text
 from syncjob.sources.mails import Conversation, Message, conversation_record, email_record, in_conversation
@@ -108,11 +108,13 @@ class Missive:
         whole = [each for each in found if not each.is_stub]
         rows = known.rows(CONVERSATIONS, [each.id for each in whole])
         met = known.sighted(walk.id, CONVERSATIONS, [each.id for each in found])
+        waiting = known.waiting("thread", [each.id for each in whole if _is_before(each, walk.since)])
         records = tuple(conversation_record(each, me, box=position["box"]) for each in whole)
         wants = [
             Want("thread", CONVERSATIONS, each.id, _thread(each), walk.id)
             for each, record in zip(whole, records, strict=True)
-            if each.id not in met and self._needs_thread(walk, each, record, rows.get(each.id), known)
+            if each.id not in met and waiting.get(each.id, NOTHING).get("version") != each.version()
+            if self._needs_thread(walk, each, record, rows.get(each.id), known)
         ]
         stubs = tuple((CONVERSATIONS, each.id) for each in found if each.is_stub)
         times = [each.last_activity_at for each in found if each.last_activity_at is not None]
@@ -183,14 +185,19 @@ class Missive:
             row = rows.get(message.id)
             if self._is_outside(message, row):
                 records.append(Record(EMAILS, message.id, None, message.version(), parent=conversation.key))
-            elif row is None or row.data is None or row.version != message.version() or (walk and walk.reread and message.id not in seen):
+            elif self._must_read(walk, message, row, conversation.key, seen):
                 about = {"conversation": conversation.key, "version": message.version()}
                 wants.append(Want("body", EMAILS, message.id, about, walk.id if walk else None))
-            elif row.parent != conversation.key and (moved := self.inherit(conversation, row)):
-                records.append(moved)
             else:
                 sighted.append((EMAILS, message.id))
         return records, sighted, wants
+
+    def _must_read(self, walk: Walk | None, message: Message, row: Row | None, conversation: str, seen: set[str]) -> bool:
+        """Whether a listed message has to be read. One that is known elsewhere was merged: only its own answer says which
+        of the two it belongs to, since the list of a conversation that was merged away shows the other's messages."""
+        if row is None or row.data is None or row.version != message.version() or row.parent != conversation:
+            return True
+        return walk is not None and walk.reread and message.id not in seen
 
     def _is_outside(self, message: Message, row: Row | None) -> bool:
         """Delivered before the process-after date, and never a row with content."""
@@ -268,6 +275,11 @@ def _split(asked: Mapping[str, str], status: int) -> Page:
         return Page(sighted=gone, inaccessible=refused, settled=(("body", key),))
     most = 1 if status == 200 else max(1, len(asked) // 2)
     return Page(wants=tuple(Want("body", EMAILS, key, {"conversation": home, "most": most}) for key, home in asked.items()))
+
+
+def _is_before(found: Conversation, since: datetime | None) -> bool:
+    """Whether it only lies on the page of a poll: if a backfill is about to list it, that stays the backfill's."""
+    return since is not None and found.last_activity_at is not None and found.last_activity_at < since.timestamp()
 
 
 def _smaller(position: Mapping[str, Json], answer: Answer) -> Page:

@@ -73,5 +73,8 @@ class KnownTo:
     def sighted(self, walk: int, stream: str, keys: Collection[str]) -> frozenset[str]:
         return self.tx.walks.sighted(walk, stream, keys)
 
+    def waiting(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
+        return self.tx.walks.wanted_already(self.source, kind, keys)
+
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         return self.tx.mirror.names(self.source, section, keys)

@@ -138,6 +138,11 @@ class Walks:
         asked = {"source": source, "walk": walk, "now": now, "most": limit}
         return [Want(*want) for kind in kinds for want in self._connection.execute(WANTED, asked | {"kind": kind})]
 
+    def wanted_already(self, source: str, kind: str, keys: Collection[str]) -> dict[str, Mapping[str, Json]]:
+        """Which of these keys are wanted, and the `about` of each."""
+        query = sa.select(wants.c.key, wants.c.about).where(wants.c.source == source, wants.c.kind == kind, among(wants.c.key))
+        return dict(self._connection.execute(query, {"keys": bound(keys)}).all())
+
     def waiting(self, source: str, walk: int | None) -> datetime | None:
         """When the first of a walk's postponed questions may be asked."""
         return self._connection.execute(WAITING, {"source": source, "walk": walk}).scalar()
