@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.schema import CreateColumn
 
 from syncjob.core.errors import ConfigError, Transient
 from syncjob.store import tables
@@ -44,8 +45,21 @@ def _first_tables(connection: sa.Connection) -> None:
     connection.execute(tables.meta.insert(), [{"name": "mirror", "value": uuid.uuid4().hex}, {"name": "observed", "value": "0"}])
 
 
-MIGRATIONS: list[Callable[[sa.Connection], None]] = [_first_tables]
-"""Each brings the file one version up. They are never edited once released: a change of tables is a new entry."""
+def _grow(connection: sa.Connection) -> None:
+    """Add the tables and columns that the file does not have yet. A new column may be null or has a default in the database."""
+    tables.metadata.create_all(connection)
+    inspector = sa.inspect(connection)
+    for table in tables.metadata.tables.values():
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                spec = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {spec}")
+
+
+MIGRATIONS: list[Callable[[sa.Connection], None]] = [_first_tables, _grow]
+"""Each brings the file one version up. They are never edited once released: a change of tables is a new entry, `_grow` again
+where it only adds something."""
 
 
 def migrate(engine: sa.Engine, path: Path) -> None:
