@@ -13,9 +13,9 @@ from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
 from syncjob.destinations import SqlDestination, postgres_url, sqlite_url
 from syncjob.drive import WallClock
+from syncjob.http.limits import SHARES, Limiter, Window
 from syncjob.settings import Settings
 from syncjob.sources.api import Api, basic, bearer
-from syncjob.sources.limits import SHARES, Limiter, Window
 from syncjob.sources.missive import Missive
 from syncjob.sources.teamwork import Teamwork
 from syncjob.spool import Spool

@@ -22,9 +22,9 @@ from urllib3.exceptions import HTTPError, LocationValueError
 from syncjob.core.errors import ConfigError, Forbidden, Later, Transient
 from syncjob.core.model import Answer, Call, WalkKind
 from syncjob.core.ports import Clock
-from syncjob.sources import answers
-from syncjob.sources.limits import SLICE_SECONDS, Limiter
-from syncjob.sources.wire import open_session
+from syncjob.http import answers
+from syncjob.http.limits import SLICE_SECONDS, Limiter
+from syncjob.http.wire import open_session
 
 CONNECT_SECONDS = 10.0
 PATIENCE_SECONDS = float(SLICE_SECONDS)

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from syncjob.core.errors import Incomplete, Transient
 from syncjob.core.model import CONVERSATIONS, EMAILS, NOTHING, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
 from syncjob.core.ports import Known
-from syncjob.sources.answers import largest_limit, vendor_text
+from syncjob.http.answers import largest_limit, vendor_text
 from syncjob.sources.mails import Conversation, Message, conversation_record, email_record, in_conversation
 from syncjob.sources.payload import from_epoch, listed, parsed, rejection
 from syncjob.sources.until import SMALLEST_LIMIT, onward

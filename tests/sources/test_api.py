@@ -21,9 +21,9 @@ from urllib3 import exceptions as url3
 
 from syncjob.core.errors import ConfigError, Forbidden, Later, SyncjobError, Transient
 from syncjob.core.model import Answer, Call
-from syncjob.sources import answers
+from syncjob.http import answers
+from syncjob.http.limits import SHARES, Limiter, Window
 from syncjob.sources.api import Api, basic, bearer
-from syncjob.sources.limits import SHARES, Limiter, Window
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 BASE = "https://acme.teamwork.com"

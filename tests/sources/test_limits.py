@@ -12,7 +12,7 @@ import pytest
 
 from syncjob.core.errors import Transient
 from syncjob.core.model import WalkKind
-from syncjob.sources.limits import SHARES, SLICE_SECONDS, Limiter, Window, parse_windows
+from syncjob.http.limits import SHARES, SLICE_SECONDS, Limiter, Window, parse_windows
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MISSIVE = parse_windows("300/60 900/900")
