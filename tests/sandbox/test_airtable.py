@@ -231,7 +231,9 @@ def test_a_full_base_refuses_new_records_only() -> None:
     assert desk.upsert(row("b")).status == 422
 
 
-@pytest.mark.parametrize(("kind", "applied", "written"), [("502 html", True, 1), ("502 html", False, 0), ("429", True, 0), ("413", True, 0)])
+@pytest.mark.parametrize(
+    ("kind", "applied", "written"), [("502 html", True, 1), ("502 html", False, 0), ("429", True, 0), ("413", True, 0)]
+)
 def test_a_fault_comes_before_or_after_the_write(kind: str, applied: bool, written: int) -> None:
     desk = Desk()
     desk.sandbox.faults.at(1, Fault(Kind(kind), applied=applied), face="airtable")
