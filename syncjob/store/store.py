@@ -8,9 +8,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from syncjob.core.model import Json, Row
+from syncjob.core.model import Entry, Json, Position, Row
 from syncjob.store.engine import migrate, open_engine, unusable
 from syncjob.store.feed import Feed
+from syncjob.store.ledger import Books
 from syncjob.store.mirror import Mirror, new_epoch
 from syncjob.store.walks import Walks
 
@@ -22,6 +23,7 @@ class Tx:
     mirror: Mirror
     walks: Walks
     feed: Feed
+    books: Books
 
 
 class Store:
@@ -48,7 +50,7 @@ class Store:
     def _transaction(self, mode: str) -> Iterator[Tx]:
         try:
             with self._engine.connect().execution_options(begin=mode) as connection, connection.begin():
-                yield Tx(Mirror(connection, self._epoch), Walks(connection), Feed(connection))
+                yield Tx(Mirror(connection, self._epoch), Walks(connection), Feed(connection), Books(connection))
         except sa.exc.DatabaseError as error:
             raise unusable(error, self._path) from None
 
@@ -78,3 +80,46 @@ class KnownTo:
 
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         return self.tx.mirror.names(self.source, section, keys)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerOf:
+    """`core.ports.Ledger` for one destination: a transaction for each verb."""
+
+    store: Store
+    name: str
+
+    def position(self) -> Position | None:
+        with self.store.read() as tx:
+            found = tx.books.note_of(self.name, "position")
+            return found and Position(tx.mirror.meta("mirror"), *found)
+
+    def stand(self, position: Position | None) -> None:
+        self.note("position", position and [position.epoch, position.seq])
+
+    def entries(self, stream: str, keys: Collection[str]) -> Mapping[str, Entry]:
+        with self.store.read() as tx:
+            return tx.books.entries(self.name, stream, keys)
+
+    def enter(self, stream: str, entries: Mapping[str, Entry]) -> None:
+        with self.store.begin() as tx:
+            tx.books.enter(self.name, stream, entries)
+
+    def strike(self, stream: str, keys: Collection[str] | None = None) -> None:
+        with self.store.begin() as tx:
+            tx.books.strike(self.name, stream, keys)
+
+    def recall(self, name: str) -> Json:
+        with self.store.read() as tx:
+            return tx.books.note_of(self.name, name)
+
+    def note(self, name: str, value: Json) -> None:
+        with self.store.begin() as tx:
+            tx.books.note(self.name, name, value)
+
+    def count(self, month: str) -> int:
+        with self.store.begin() as tx:
+            counted, calls = tx.books.note_of(self.name, "calls") or (month, 0)
+            calls = calls + 1 if counted == month else 1
+            tx.books.note(self.name, "calls", [month, calls])
+            return calls

@@ -156,3 +156,17 @@ destinations = sa.Table(
     sa.Column("level_at", Time),
     sa.Column("error", Text),
 )  # fmt: skip
+ledger = sa.Table(
+    "ledger", metadata,
+    sa.Column("destination", Text, primary_key=True),
+    sa.Column("stream", Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("record", Text, nullable=False),
+    sa.Column("hash", Text, nullable=False),
+)  # fmt: skip
+ledger_notes = sa.Table(
+    "ledger_notes", metadata,
+    sa.Column("destination", Text, primary_key=True),
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("value", JSON(none_as_null=True)),
+)  # fmt: skip
