@@ -2,35 +2,53 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
 
 from syncjob.core.errors import Rejected, SyncjobError, Transient
-from syncjob.core.model import Batch, FeedRow, Position, Rejection
+from syncjob.core.model import NOTHING, Batch, Position, Rejection
 from syncjob.core.ports import Clock, Destination
 from syncjob.core.steps import Rest
+from syncjob.core.tables import TABLES
 from syncjob.store import Store
+from syncjob.store.mirror import FED, by_stream
+
+NO_TIME = timedelta()
+KEYS = 1000
+"""Of an adopted destination's keys, how many are compared with the mirror at a time."""
 
 
 class DestinationPart:
     """A destination at work: it reads the feed above its own position, at its own pace."""
 
-    def __init__(self, destination: Destination, store: Store, clock: Clock) -> None:
+    def __init__(self, destination: Destination, store: Store, clock: Clock, *, every: timedelta = NO_TIME) -> None:
+        """`every`: once level, it rests for so long, while the feed coalesces."""
         self.name, self.destination = destination.name, destination
         self.written = self.parked = 0
-        self._store, self._clock = store, clock
+        self._store, self._clock, self._every, self._again = store, clock, every, False
         self._position: Position | None = None
 
     def step(self) -> Rest | None:
         """Deliver one batch. Raises SyncjobError when that failed: the position waits."""
+        if self._every and (rest := self._rest()):
+            return rest
         if self._position is None:
             self._position = self._adopt(self.destination.prepare())
         with self._store.read() as tx:
             batch = tx.feed.after(self._position.seq)
         if not batch.rows and batch.position == self._position:
             return Rest()
-        self._deliver(batch)
-        self._position = batch.position
-        self._note(error=None)
+        self._deliver(self._filled(batch))
+        self._position = None if self._again else batch.position
+        if not self._again:
+            self._note(error=None)
         return None
+
+    def _rest(self) -> Rest | None:
+        """Whether it was level a short time ago."""
+        with self._store.read() as tx:
+            level_at = tx.feed.level_at(self.name)
+        return Rest(level_at + self._every) if level_at and self._clock.now() < level_at + self._every else None
 
     @property
     def seq(self) -> int:
@@ -47,44 +65,70 @@ class DestinationPart:
     def _adopt(self, position: Position | None) -> Position:
         """Where to read on: after what it has, if that speaks of this mirror's past; else from the start."""
         with self._store.read() as tx:
-            newest = tx.feed.newest()
-            return position if position and tx.feed.trusts(position) else replace(newest, epoch="", seq=0)
+            newest, trusted = tx.feed.newest(), tx.feed.trusts(position)
+        if not position or not trusted:
+            self._note_strangers()
+            return replace(newest, epoch="", seq=0)
+        return position
+
+    def _note_strangers(self) -> None:
+        """What an adopted destination holds and the mirror lacks may be gone: at the end of the next complete walk the source is asked.
+
+        Noted before the first batch takes the position over: a crash in between notes them again.
+        """
+        for stream in FED:
+            keys = self.destination.live(stream)
+            while some := list(islice(keys, KEYS)):
+                with self._store.begin() as tx:
+                    tx.strangers.note(stream, some)
+
+    def _filled(self, batch: Batch) -> Batch:
+        """The batch with the destination's own content in rows that are only known to be gone; what it does not hold, it need not mark."""
+        bare = by_stream((row.stream, row.key) for row in batch.rows if not row.data)
+        if not bare:
+            return batch
+        key = {stream: TABLES[stream].key for stream in bare}
+        own = {(stream, row[key[stream]]): row for stream, keys in bare.items() for row in self.destination.rows(stream, keys=keys)}
+        known = (row if row.data else replace(row, data=own.get((row.stream, row.key), NOTHING)) for row in batch.rows)
+        return replace(batch, rows=tuple(row for row in known if row.data))
 
     def _deliver(self, batch: Batch) -> None:
         """Write a batch. Where rows are refused for their own sake, halve it until they stand alone, and park those.
 
         Halves before a bad row are written with their own position: a crash in between repeats nothing.
         """
-        refused: list[tuple[FeedRow, Rejected]] = []
-        accepted = self._halve(batch, refused)
-        if refused and not accepted and len(batch.rows) > 1:
+        self._again = False
+        refused: list[Rejection] = []
+        self._halve(batch, refused)
+        if len(refused) == len(batch.rows) > 1:
             raise Transient(
-                f"{self.name} refused every row of a batch: {refused[0][1].message}", hint="see what the destination says; nothing is lost"
+                f"{self.name} refused every row of a batch: {refused[0].error}", hint="see what the destination says; nothing is lost"
             )
-        self.parked += self._park(refused, accepted)
-        if refused:
+        self.parked += self._park(refused)
+        if refused and not self._again:
             self.destination.deliver(Batch((), batch.position))
 
-    def _halve(self, batch: Batch, refused: list[tuple[FeedRow, Rejected]]) -> list[FeedRow]:
-        """Deliver what can be delivered; the rows that were accepted."""
+    def _halve(self, batch: Batch, refused: list[Rejection]) -> None:
+        """Deliver what can be delivered; `refused` gets the rest."""
         try:
-            self.written += self.destination.deliver(batch).written
-            return list(batch.rows)
+            receipt = self.destination.deliver(batch)
         except Rejected as error:
             if len(batch.rows) == 1:
-                refused.append((batch.rows[0], error))
-                return []
+                refused.append(Rejection(batch.rows[0].stream, batch.rows[0].key, error.message, ""))
+                return
+        else:
+            self.written += receipt.written
+            self._again |= receipt.again
+            refused += receipt.refused
+            return
         middle = len(batch.rows) // 2
         assert self._position is not None
-        first, second = batch.rows[:middle], batch.rows[middle:]
-        done = self._halve(Batch(first, self._position), refused)  # a position moves only behind rows that were all decided on
-        return done + self._halve(Batch(second, self._position), refused)
+        for half in (batch.rows[:middle], batch.rows[middle:]):
+            self._halve(Batch(half, self._position), refused)  # a position moves only behind rows that were all decided on
 
-    def _park(self, refused: Sequence[tuple[FeedRow, Rejected]], accepted: Sequence[FeedRow]) -> int:
-        now = self._clock.now()
+    def _park(self, refused: Sequence[Rejection]) -> int:
         with self._store.begin() as tx:
-            letters = [Rejection(row.stream, row.key, error.message, "") for row, error in refused]
-            return tx.walks.bury(self.name, letters, walk=None, now=now)
+            return tx.walks.bury(self.name, refused, walk=None, now=self._clock.now())
 
     def _note(self, error: str | None) -> None:
         assert self._position is not None

@@ -224,7 +224,7 @@ class Receipt:
     """
 
     written: int
-    refused: "tuple[Rejection, ...]" = ()
+    refused: tuple[Rejection, ...] = ()
     again: bool = False
 
 

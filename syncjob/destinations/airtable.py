@@ -50,7 +50,7 @@ class AirtableDestination:
     """A `Destination` in one base. Nothing connects before there is something to send."""
 
     name = "airtable"
-    streams = (TASKS, EMAILS)
+    streams: tuple[str, ...] = (TASKS, EMAILS)
 
     def __init__(self, api: AirtableApi, ledger: Ledger, clock: Clock, *, base: str, tables: Mapping[str, str], files: bool = True) -> None:
         """`tables`: the name or id of each stream's table. `files`: the emails' table shows attachments."""
@@ -134,15 +134,16 @@ class AirtableDestination:
         for each in plan:
             fields = [made(field) for field in each.fields]
             if each.table is None:
-                self._make(lambda name=each.name, fields=fields: self._api.create_table(name, fields))
+                self._make(self._api.create_table, each.name, fields)
             else:
                 for field in fields:
-                    self._make(lambda table=each.table, field=field: self._api.create_field(table, field))
-        self._ledger.note("shapes", None)
+                    self._make(self._api.create_field, each.table, field)
+        self._ledger.note("shapes", None)  # so that the new fields are seen at once
+        self._ledger.stand(None)
 
-    def _make(self, create: Callable[[], None]) -> None:
+    def _make(self, create: Callable[[str, Json], None], where: str, what: Json) -> None:
         try:
-            create()
+            create(where, what)
         except Unprocessable as error:
             if not error.type.startswith("DUPLICATE"):
                 raise ConfigError(f"Airtable does not make it: {error.message}", hint="make it by hand in Airtable") from None
@@ -164,9 +165,10 @@ class AirtableDestination:
         """Look at the tables. True: they changed, so all rows have to be compared again. Raises ConfigError where they do not fit."""
         found = shapes(self._api.tables(), self._tables, files=self._files)
         before, self._shapes, self._is_fresh = self._shapes, found, True
-        moved = [stream for stream, shape in found.items() if stream in before and before[stream].table != shape.table]
-        for stream in moved:
+        known, ids = self._ledger.recall("tables") or {}, {stream: shape.table for stream, shape in found.items()}
+        for stream in [stream for stream, id_ in ids.items() if known.get(stream, id_) != id_]:
             self._ledger.strike(stream)
+        self._ledger.note("tables", ids)
         changed = bool(before) and before != found
         if changed:
             self._ledger.stand(None)
@@ -184,27 +186,20 @@ class AirtableDestination:
         found = []
         for row in rows:
             try:
-                rendered = self._rendered(row, known, types)
+                rendered = cells(row, types)
             except Rejected as error:
                 refused.append(Rejection(row.stream, row.key, error.message, ""))
                 continue
             entry = known.get(row.key)
-            record = there[row.key][0] if row.key in there else None if by_content else entry and entry.record
-            is_equal = bool(entry and entry.hash == hashed(rendered))
             if by_content:
-                is_equal = row.key in there and shown(stream, there[row.key][1], types) == shown(stream, rendered, types)
-            if rendered and not is_equal:
+                record, content = there.get(row.key, (None, {}))
+                is_equal = record is not None and shown(stream, content, types) == shown(stream, rendered, types)
+            else:
+                entry = known.get(row.key)
+                record, is_equal = (entry.record, entry.hash == hashed(rendered)) if entry else (None, False)
+            if not is_equal:
                 found.append(_Outgoing(row, rendered, record))
         return found
-
-    def _rendered(self, row: FeedRow, known: Mapping[str, Entry], types: Mapping[str, str]) -> Mapping[str, Json]:
-        """A row's cells. One that is only known to be gone marks its record, or nothing where there is none."""
-        if row.data:
-            return cells(row, types)
-        if row.key not in known or row.deleted_at is None:
-            return {}
-        mark = cells(FeedRow(row.stream, row.key, row.seq, {}, row.deleted_at), types)
-        return {name: mark[name] for name in (SQL_TABLES[row.stream].key, "deleted", "deleted_at")}
 
     def _write(self, stream: str, rows: Sequence[_Outgoing], *, again: bool = False) -> list[Rejection]:
         """Write these rows, and halve them where some are refused; those that stand refused alone."""
@@ -277,13 +272,11 @@ class AirtableDestination:
 
         shape = self._shape(stream)
         names = {name: column for column, name in shape.names.items()}
-        found = {}
+        found: dict[str, tuple[str, dict[str, Json]]] = {}
         for start in range(0, len(keys), PAGE):
             terms = [EQ(Field(shape.names[SQL_TABLES[stream].key]), key) for key in keys[start : start + PAGE]]
             records = self._by_key(stream, self._api.pages(shape.table, list(names), formula=str(OR(*terms))))
-            found |= {
-                key: (each["id"], {names[name]: cell for name, cell in each["fields"].items()}) for key, each in records.items()
-            }
+            found |= {key: (each["id"], {names[name]: cell for name, cell in each["fields"].items()}) for key, each in records.items()}
         return found
 
     def _by_key(self, stream: str, records: Sequence[Json]) -> dict[str, Json]:

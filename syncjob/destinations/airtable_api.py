@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, Never, TypeVar
 
 from requests import HTTPError, RequestException, Response
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from urllib3.exceptions import HTTPError as BrokenAnswer
 
 from syncjob.core.errors import ConfigError, Later, Transient
@@ -158,19 +158,22 @@ class AirtableApi:
 
     def _call(self, send: Callable[[], T], *, repeat: bool = True) -> T:
         """What `send` returns. Without `repeat`, a call that may have been done is not done again: Lost."""
-        return Retrying(
+        again = Retrying(
             retry=retry_if_exception_type(_Again),
-            stop=lambda state: state.attempt_number >= self._tries,
+            stop=stop_after_attempt(self._tries),
             wait=self._wait_after,
             sleep=self._pause,
             retry_error_callback=self._give_up,
-        )(self._try, send, repeat)
+        )
+        found: T = again(self._try, send, repeat)
+        return found
 
     def _try(self, send: Callable[[], T], repeat: bool) -> T:
         while wait := self._limiter.reserve("changes"):
             self._pause(wait)
         count_call(self._ledger, self._clock.now(), self._monthly_calls)
         self.requests += 1
+        found: Exception
         try:
             return send()
         except HTTPError as error:
@@ -201,7 +204,7 @@ class AirtableApi:
         if status in (403, 404):
             return ConfigError(
                 f"{self._host} does not show the base or the table to this token: {words}",
-                hint="check AIRTABLE_BASE_ID and the tables' names; the token needs data.records:read and :write and schema.bases:read on this base",
+                hint="check AIRTABLE_BASE_ID; the token needs data.records:read, data.records:write and schema.bases:read on this base",
             )
         return Transient(f"{self._host}: it answered {words}", hint="If this stays, check AIRTABLE_BASE_URL.")
 

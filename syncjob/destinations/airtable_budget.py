@@ -14,8 +14,5 @@ def count_call(ledger: Ledger, now: datetime, allowed: int | None) -> None:
     calls = ledger.count(f"{now:%Y-%m}")
     for share in (WARN_SHARE, 1.0):
         if allowed and calls == max(1, round(share * allowed)):
-            log.warning(
-                "airtable: %s calls were made this month, of %s that AIRTABLE_MONTHLY_CALLS allows; a higher AIRTABLE_DELIVER_SECONDS saves some",
-                f"{calls:,}",
-                f"{allowed:,}",
-            )
+            said = "airtable: %s of the %s calls that AIRTABLE_MONTHLY_CALLS allows in a month are made; raise AIRTABLE_DELIVER_SECONDS"
+            log.warning(said, f"{calls:,}", f"{allowed:,}")

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from syncjob.core.errors import Rejected
 from syncjob.core.model import FeedRow, Json
 from syncjob.core.tables import SQL_TABLES, Kind
-from syncjob.destinations.airtable_fields import KINDS, LONG, ONE_LINE, TEXT
+from syncjob.destinations.airtable_fields import KINDS, ONE_LINE, TEXT
 from syncjob.destinations.sql_rows import render
 from syncjob.destinations.text import dump
 

@@ -43,7 +43,7 @@ class Field:
     documented: bool = True
 
 
-def _fields(*specs: tuple[str, ...]) -> tuple[Field, ...]:
+def _fields(*specs: tuple[str, str] | tuple[str, str, str]) -> tuple[Field, ...]:
     return tuple(Field(*spec) for spec in specs)
 
 

@@ -5,19 +5,18 @@ from dataclasses import dataclass, field
 
 from syncjob.core.errors import ConfigError
 from syncjob.core.model import EMAILS, Json
-from syncjob.destinations.airtable_fields import ACCEPTED, FIELDS, FILES, KINDS, Field, accepts
+from syncjob.destinations.airtable_fields import FIELDS, FILES, Field, accepts
 
 INIT = "python -m syncjob init airtable"
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One table as it is: its id, the name and the type of the field of each column, and the attachments' field."""
+    """One table as it is: its id, the name and the type of the field of each column."""
 
     table: str
     names: Mapping[str, str]
     types: Mapping[str, str]
-    files: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +35,7 @@ def shapes(tables: Sequence[Json], names: Mapping[str, str], *, files: bool) -> 
         table = _table(tables, name)
         problems += _problems(stream, name, table, files=files)
         if table:
-            fields = _fields(table)
-            known = {each.column: each for each in FIELDS[stream] if each.name in fields and accepts(stream, each, fields[each.name])}
-            types = {column: fields[each.name] for column, each in known.items()}
-            has_files = files and stream == EMAILS and FILES.name in fields
-            found[stream] = Shape(table["id"], {column: each.name for column, each in known.items()}, types, FILES.name if has_files else None)
+            found[stream] = _shape(stream, table)
     if problems:
         raise ConfigError(
             "Airtable's tables do not fit: " + "; ".join(problems),
@@ -70,6 +65,12 @@ def documented(stream: str, *, files: bool) -> list[Field]:
     return [each for each in FIELDS[stream] if each.documented] + extra
 
 
+def _shape(stream: str, table: Json) -> Shape:
+    types = _fields(table)
+    known = [each for each in FIELDS[stream] if each.name in types and accepts(stream, each, types[each.name])]
+    return Shape(table["id"], {each.column: each.name for each in known}, {each.column: types[each.name] for each in known})
+
+
 def _problems(stream: str, name: str, table: Json, *, files: bool) -> list[str]:
     if table is None:
         return [f"there is no table {name}"]
@@ -80,16 +81,8 @@ def _problems(stream: str, name: str, table: Json, *, files: bool) -> list[str]:
         if each.name not in fields:
             problems += [f"{name} has no field {each.name}"] if each.documented else []
         elif not accepts(stream, each, fields[each.name]) and each.documented:
-            problems.append(f"{name}: {each.name} is {fields[each.name]}, not {_accepted(stream, each)}")
+            problems.append(f"{name}: {each.name} is {fields[each.name]}, not {each.type}")
     return problems
-
-
-def _accepted(stream: str, each: Field) -> str:
-    if each is FILES:
-        return each.type
-    return each.type if accepts(stream, each, each.type) and each.column == "deleted" else " or ".join(
-        dict.fromkeys((each.type, *ACCEPTED[KINDS[stream][each.column]][:2]))
-    )
 
 
 def _table(tables: Sequence[Json], name: str) -> Json:

@@ -170,3 +170,9 @@ ledger_notes = sa.Table(
     sa.Column("name", Text, primary_key=True),
     sa.Column("value", JSON(none_as_null=True)),
 )  # fmt: skip
+strangers = sa.Table(
+    "strangers", metadata,
+    sa.Column("stream", Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)  # fmt: skip

@@ -54,6 +54,10 @@ class Place:
         self._open.append(self._make())
         return self._open[-1]
 
+    def shown(self, row: Mapping[str, Json]) -> Mapping[str, Json]:
+        """A row as this place can show it."""
+        return row
+
     def close(self) -> None:
         for destination in self._open:
             destination.close()
