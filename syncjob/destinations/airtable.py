@@ -7,6 +7,7 @@ between an answer and its note repeats that one ten, which changes nothing.
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -27,6 +28,7 @@ SHAPE_HOURS = 24
 """How long the tables are believed to be as they were last seen. An error makes them be looked at sooner."""
 
 NO_CHOICE, NO_ROW = "INVALID_MULTIPLE_CHOICE_OPTIONS", "ROW_DOES_NOT_EXIST"
+NAMES_A_FIELD = (NO_CHOICE, "INVALID_VALUE_FOR_COLUMN", "UNKNOWN_FIELD_NAME")
 SELECTS = ("singleSelect", "multipleSelects")
 FULL = ("limit", "maximum number of records")
 UNHASHED = ""
@@ -58,7 +60,7 @@ class AirtableDestination:
         self._place: Json = [base, dict(tables), files]
         self._tables, self._files = tables, files
         self._shapes: dict[str, Shape] = {}
-        self._is_fresh = False
+        self._looked = False
 
     def prepare(self) -> Position | None:
         """How far it has read, by the ledger; None: never, or it is another base now. Asks nobody."""
@@ -70,7 +72,6 @@ class AirtableDestination:
             self._ledger.note("place", self._place)
         kept = self._ledger.recall("shapes")
         self._shapes = {stream: Shape(**found) for stream, found in kept["shapes"].items()} if kept else {}
-        self._is_fresh = False
         return self._ledger.position()
 
     def position(self) -> Position | None:
@@ -82,8 +83,9 @@ class AirtableDestination:
 
         Raises ConfigError, before anything is written, where a table does not fit.
         """
-        if batch.rows and not self._shapes and self._look():
-            return Receipt(0, again=True)
+        self._looked = False
+        if batch.rows and not self._shapes:
+            self._look()
         written, refused = 0, list[Rejection]()
         for stream, rows in groupby(sorted(batch.rows, key=attrgetter("stream")), key=attrgetter("stream")):
             outgoing = self._outgoing(stream, list(rows), refused, by_content=by_content)
@@ -156,15 +158,15 @@ class AirtableDestination:
         return self._shapes[stream]
 
     def _is_stale(self) -> bool:
-        """Whether the tables were looked at too long ago; once in a process is enough."""
+        """Whether the tables were looked at too long ago."""
         seen = self._ledger.recall("shapes")
         limit = self._clock.now() - timedelta(hours=SHAPE_HOURS)
-        return not self._is_fresh and (not seen or datetime.fromisoformat(seen["at"]) < limit)
+        return not seen or datetime.fromisoformat(seen["at"]) < limit
 
     def _look(self) -> bool:
         """Look at the tables. True: they changed, so all rows have to be compared again. Raises ConfigError where they do not fit."""
         found = shapes(self._api.tables(), self._tables, files=self._files)
-        before, self._shapes, self._is_fresh = self._shapes, found, True
+        before, self._shapes, self._looked = self._shapes, found, True
         known, ids = self._ledger.recall("tables") or {}, {stream: shape.table for stream, shape in found.items()}
         for stream in [stream for stream, id_ in ids.items() if known.get(stream, id_) != id_]:
             self._ledger.strike(stream)
@@ -211,12 +213,14 @@ class AirtableDestination:
         except Unprocessable as error:
             if any(word in error.message.lower() for word in FULL):
                 raise ConfigError(f"Airtable: {error.message}", hint="the base is full: delete records, or change the plan") from None
-            if not self._is_fresh and self._look():
+            if not self._looked and self._look():
                 raise _Reshaped from None
             if error.type == NO_ROW:
                 return self._write(stream, self._without(stream, rows, RECORD_ID.findall(error.message)))
+            if len(rows) == 1 and again:
+                return self._refused(stream, rows[0], error)
             if len(rows) == 1:
-                return self._refused(stream, rows[0], error) if again else self._write(stream, [self._settled(stream, rows[0])], again=True)
+                return self._write(stream, [self._settled(stream, rows[0], error)], again=True)
         else:
             return []
         middle = len(rows) // 2
@@ -240,20 +244,22 @@ class AirtableDestination:
         self._ledger.strike(stream, [each.key for each in lost])
         return [_Outgoing(each.row, each.cells, None) if each in lost else each for each in rows]
 
-    def _settled(self, stream: str, each: _Outgoing) -> _Outgoing:
+    def _settled(self, stream: str, each: _Outgoing, error: Unprocessable) -> _Outgoing:
         """A refused row as it is tried once more: where its key is in the table twice, by the id of the older record."""
-        if each.record:
+        if each.record or error.type in NAMES_A_FIELD:
             return each
         found = self._read(stream, [each.key])
         return _Outgoing(each.row, each.cells, found[each.key][0]) if found else each
 
     def _refused(self, stream: str, each: _Outgoing, error: Unprocessable) -> list[Rejection]:
         """A row that is refused alone. Where only a new choice may not be made, the rest of it is written."""
+        said = error.message
         if error.type == NO_CHOICE:
             types = self._shapes[stream].types
-            self._upsert(stream, [each], leave_out=[name for name, type_ in types.items() if type_ in SELECTS])
-            return [_rejection(each, f"{error.message}: its choices were left out; let the token's user make choices, or make it by hand")]
-        return [_rejection(each, error.message)]
+            with suppress(Unprocessable):
+                self._upsert(stream, [each], leave_out=[name for name, type_ in types.items() if type_ in SELECTS])
+                said += ": its choices were left out; let the token's user make choices, or make it by hand"
+        return [_rejection(each, said)]
 
     # --- reading ---
 

@@ -102,8 +102,8 @@ class AirtableApi:
             try:
                 return self._all(lambda options: self._call(lambda: read(options)), asked)
             except Unprocessable as error:
-                if error.type != NO_LIST:
-                    raise
+                if error.type != NO_LIST:  # its offset expired: begin anew
+                    raise Transient(f"{self._host} cannot be read: {error.message}", hint=answers.BROKEN) from None
 
     def record(self, table: str, record: str) -> Json:
         """One record. Raises Unprocessable where it is gone."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,23 @@ CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 LONG = ("description", "body_text", "body_html")
 
 
+class PatientClock(HandClock):
+    """A clock on which waiting takes no time but its own."""
+
+    def wait(self, seconds: float) -> bool:
+        self.time += timedelta(seconds=seconds)
+        return False
+
+
 class AirtablePlace(Place):
     """A base with both tables and every known field."""
 
+    many = 250
+    monthly_calls: int | None = None
+    misses_what_is_removed = False  # that would cost a call
+
     def __init__(self, folder: Path, *, clock: HandClock | None = None, known: bool = True, **switches: Any) -> None:
-        clock = clock or HandClock()
+        clock = clock or PatientClock()
         super().__init__(self._destination, clock)
         self.sandbox = Sandbox(1, 0, 0, clock=lambda: clock.time.timestamp(), airtable=AirtableSwitches(**switches)).start()
         self.world = self.sandbox.world.airtable
@@ -60,7 +73,7 @@ class AirtablePlace(Place):
         limiter = Limiter(FAST, SHARES, self.clock)
         api = AirtableApi(
             self.sandbox.airtable_token, self.world.base.id, limiter, self.clock, ledger, url=self.sandbox.url,
-            content_url=self.sandbox.url, tries=3, backoff=0,
+            content_url=self.sandbox.url, tries=3, backoff=0, monthly_calls=self.monthly_calls,
         )  # fmt: skip
         return AirtableDestination(api, ledger, self.clock, base=self.world.base.id, tables=TABLES)
 

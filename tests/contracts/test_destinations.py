@@ -100,13 +100,13 @@ def test_rows_come_in_key_order_from_where_one_left_off(place: Place) -> None:
 
 def test_many_rows_come_back_each_once_while_others_are_written(place: Place) -> None:
     destination = ready(place)
-    deliver(destination, *(task(f"{number:05}") for number in range(2_500)))
+    deliver(destination, *(task(f"{number:05}") for number in range(place.many)))
     seen = []
     for row in destination.rows(TASKS):
         seen.append(row["task_id"])
-        if len(seen) % 500 == 0:
+        if len(seen) % (place.many // 5) == 0:
             deliver(destination, task("00000", title=str(len(seen))))
-    assert seen == [f"{number:05}" for number in range(2_500)]
+    assert seen == [f"{number:05}" for number in range(place.many)]
 
 
 def test_a_position_is_told_without_making_anything(place: Place) -> None:
@@ -126,8 +126,8 @@ def test_some_rows_can_be_asked_for_by_their_keys(place: Place) -> None:
 
 def test_the_keys_of_live_rows_come_in_order(place: Place) -> None:
     destination = ready(place)
-    deliver(destination, *(task(f"{number:04}", gone=None if number % 3 else NOON) for number in range(2_500)), email())
-    assert list(destination.live(TASKS)) == [f"{number:04}" for number in range(2_500) if number % 3]
+    deliver(destination, *(task(f"{number:04}", gone=None if number % 3 else NOON) for number in range(place.many)), email())
+    assert list(destination.live(TASKS)) == [f"{number:04}" for number in range(place.many) if number % 3]
     assert [list(destination.live(stream)) for stream in destination.streams[1:]] == [["m1"], []][: len(destination.streams) - 1]
 
 
@@ -147,11 +147,13 @@ def test_what_somebody_edited_or_removed_is_brought_back_by_content_alone(place:
     before = [rows(place, stream) for stream in destination.streams]
     place.edit(TASKS, "1", "title", "Edited")
     place.edit(EMAILS, "m1", "body_html", "Edited")
-    place.edit(ATTACHMENTS, "f1", "filename", "Edited")
+    if ATTACHMENTS in destination.streams:
+        place.edit(ATTACHMENTS, "f1", "filename", "Edited")
     place.remove(TASKS, "3")
-    assert deliver(destination, *whole) == Receipt(1)  # what was removed is missed, what was edited is not
+    missed = int(place.misses_what_is_removed)
+    assert deliver(destination, *whole) == Receipt(missed)  # what was edited is not missed
     assert rows(place)["1"]["title"] == "Edited"
-    assert destination.deliver(Batch(tuple(whole), at(1)), by_content=True) == Receipt(2)
+    assert destination.deliver(Batch(tuple(whole), at(1)), by_content=True) == Receipt(3 - missed)
     assert [rows(place, stream) for stream in destination.streams] == before
     assert destination.deliver(Batch(tuple(whole), at(1)), by_content=True) == Receipt(0)
 
