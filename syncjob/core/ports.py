@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from syncjob.core.model import Answer, Batch, Call, Json, Page, Position, Receipt, Record, Row, Walk, Want
+from syncjob.core.model import Answer, Batch, Call, FeedRow, Json, Page, Position, Receipt, Record, Row, Walk, Want
 
 
 class Clock(Protocol):
@@ -88,6 +88,9 @@ class Destination(Protocol):
 
         Raises Rejected when a row of the batch is refused for its own sake, Transient otherwise.
         """
+
+    def rewrite(self, row: FeedRow) -> None:
+        """Write a row that it has, although nothing changed: does it take any row at all? Raises as `deliver` does."""
 
     def rows(self, stream: str, *, after: str = "") -> Iterator[Mapping[str, Json]]:
         """What it holds, in key order, as JSON values like `Record.data` plus `deleted` and `deleted_at`."""

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from syncjob.core.errors import ConfigError
-from syncjob.core.model import EMAILS, Batch, Json, Position, Receipt
+from syncjob.core.model import EMAILS, Batch, FeedRow, Json, Position, Receipt
 from syncjob.core.ports import Clock
 from syncjob.core.tables import ATTACHMENTS_TABLE, TABLES, Kind
 from syncjob.destinations.postgres import Postgres
@@ -76,6 +76,12 @@ class SqlDestination:
             self._store(conn, batch.position)
         return Receipt(written)
 
+    def rewrite(self, row: FeedRow) -> None:
+        """Write a row whether or not it is equal."""
+        table = self._tables[row.stream]
+        with self._transaction(write=True) as conn:
+            self._put(conn, table, [render(TABLES[row.stream], row.key, row.data, row.deleted_at)], self._clock.now())
+
     def rows(self, stream: str, *, after: str = "") -> Iterator[Mapping[str, Json]]:
         """What it holds, by key in code point order. No connection is held between two pages."""
         table = self._tables[stream]
@@ -118,11 +124,14 @@ class SqlDestination:
         stored: Mapping[str, str] = dict(conn.execute(query).all())
         fresh = sorted((row for row in rows.values() if stored.get(row.key) != row.hash), key=attrgetter("key"))
         if fresh:
-            encoders = by_place(table.info["order"], self._dialect.encode)
-            synced_at = time_text(now)
-            values = [(*applied(encoders, row.values), synced_at, row.hash) for row in fresh]
-            self._dialect.upsert(conn, table, values, [row.size for row in fresh])
+            self._put(conn, table, fresh, now)
         return len(fresh)
+
+    def _put(self, conn: sa.Connection, table: sa.Table, rows: Sequence[Rendered], now: datetime) -> None:
+        encoders = by_place(table.info["order"], self._dialect.encode)
+        synced_at = time_text(now)
+        values = [(*applied(encoders, row.values), synced_at, row.hash) for row in rows]
+        self._dialect.upsert(conn, table, values, [row.size for row in rows])
 
     def _live_attachments(self, conn: sa.Connection, emails: Sequence[str]) -> Sequence[Mapping[str, Json]]:
         table = self._tables[ATTACHMENTS]

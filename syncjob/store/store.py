@@ -11,16 +11,18 @@ import sqlalchemy as sa
 from syncjob.core.model import Json, Row
 from syncjob.store.engine import migrate, open_engine, unusable
 from syncjob.store.feed import Feed
+from syncjob.store.letters import Letters
 from syncjob.store.mirror import Mirror, new_epoch
 from syncjob.store.walks import Walks
 
 
 @dataclass(frozen=True, slots=True)
 class Tx:
-    """One transaction: the mirror, the walks and the feed as they stand in it."""
+    """One transaction: the mirror, the walks, the dead letters and the feed as they stand in it."""
 
     mirror: Mirror
     walks: Walks
+    letters: Letters
     feed: Feed
 
 
@@ -48,7 +50,7 @@ class Store:
     def _transaction(self, mode: str) -> Iterator[Tx]:
         try:
             with self._engine.connect().execution_options(begin=mode) as connection, connection.begin():
-                yield Tx(Mirror(connection, self._epoch), Walks(connection), Feed(connection))
+                yield Tx(Mirror(connection, self._epoch), Walks(connection), Letters(connection), Feed(connection))
         except sa.exc.DatabaseError as error:
             raise unusable(error, self._path) from None
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from syncjob.core.errors import SyncjobError
-from syncjob.core.model import EMAILS, Batch, Json, Position, Receipt
+from syncjob.core.model import EMAILS, Batch, FeedRow, Json, Position, Receipt
 from syncjob.core.ports import Clock
 from syncjob.core.tables import ATTACHMENTS_TABLE, TABLES
 from syncjob.destinations import ATTACHMENTS
@@ -48,6 +48,10 @@ class MemoryDestination:
             self.held.rows[stream].update(found)
         self.held.position = batch.position
         return Receipt(written)
+
+    def rewrite(self, row: FeedRow) -> None:
+        self._fail()
+        render(TABLES[row.stream], row.key, row.data, row.deleted_at)
 
     def rows(self, stream: str, *, after: str = "") -> Iterator[Mapping[str, Json]]:
         self._fail()
