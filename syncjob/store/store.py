@@ -13,17 +13,19 @@ from syncjob.store.engine import migrate, open_engine, unusable
 from syncjob.store.feed import Feed
 from syncjob.store.letters import Letters
 from syncjob.store.mirror import Mirror, new_epoch
+from syncjob.store.strangers import Strangers
 from syncjob.store.walks import Walks
 
 
 @dataclass(frozen=True, slots=True)
 class Tx:
-    """One transaction: the mirror, the walks, the dead letters and the feed as they stand in it."""
+    """One transaction: the mirror, the walks, the dead letters, the feed and the strangers as they stand in it."""
 
     mirror: Mirror
     walks: Walks
     letters: Letters
     feed: Feed
+    strangers: Strangers
 
 
 class Store:
@@ -50,7 +52,8 @@ class Store:
     def _transaction(self, mode: str) -> Iterator[Tx]:
         try:
             with self._engine.connect().execution_options(begin=mode) as connection, connection.begin():
-                yield Tx(Mirror(connection, self._epoch), Walks(connection), Letters(connection), Feed(connection))
+                mirror = Mirror(connection, self._epoch)
+                yield Tx(mirror, Walks(connection), Letters(connection), Feed(connection), Strangers(connection, mirror))
         except sa.exc.DatabaseError as error:
             raise unusable(error, self._path) from None
 
