@@ -13,6 +13,9 @@ WalkKind: TypeAlias = Literal["changes", "sweep", "full"]
 Verb: TypeAlias = Literal["created", "updated", "restored", "deleted", "unchanged", "rejected", "out_of_scope", "inaccessible"]
 
 TASKS, EMAILS, CONVERSATIONS = "teamwork.tasks", "missive.emails", "missive.conversations"
+ATTACHMENTS = "attachments"
+"""No stream of a source: they travel in their email. Destinations that have a table of them call it so."""
+
 NOTHING: Mapping[str, Json] = {}
 
 
@@ -188,7 +191,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class FeedRow:
-    """A row on its way to a destination, its body included. `deleted_at` None: live."""
+    """A row on its way to a destination, its body included. `deleted_at` None: live.
+
+    Empty `data`: the mirror knows no more than that it is deleted. It marks what a destination holds, and makes no row.
+    """
 
     stream: str
     key: str
