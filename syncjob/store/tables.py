@@ -159,3 +159,9 @@ destinations = sa.Table(
     sa.Column("level_at", Time),
     sa.Column("error", Text),
 )  # fmt: skip
+strangers = sa.Table(
+    "strangers", metadata,
+    sa.Column("stream", Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)  # fmt: skip
