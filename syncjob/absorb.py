@@ -52,6 +52,7 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
         tx.letters.unbury(source.name, stream, keys)
     tx.letters.bury(source.name, page.rejected, walk=walk.id if walk else None, now=now)
     tx.walks.settle(source.name, page.settled)
+    tx.letters.answer(source.name, page.settled)
     tx.walks.want(source.name, [*page.wants, *questions])
     if walk:
         tx.walks.doom(walk.id, told, observed=leaf.observed)

@@ -60,7 +60,7 @@ def drop(settings: Settings, part: str, key: str, report: Report) -> None:
     """Forget a letter. Its record is left as it is until it changes. Raises ConfigError when there is none."""
     with hold(settings.state / "lock", what="dead drop"), known_store(settings) as store, store.begin() as tx:
         for letter in _found(tx, part, key):
-            tx.letters.unbury(part, letter.stream, [key])
+            tx.letters.forget(letter)
     report.line(f"{part} {key}: forgotten; the record is left as it is until it changes")
 
 

@@ -71,7 +71,7 @@ class DestinationPart:
             self._park([(row, error)])
             return False
         with self._store.begin() as tx:
-            tx.letters.unbury(self.name, letter.stream, [letter.key])
+            tx.letters.forget(letter)
         return True
 
     def _adopt(self, position: Position | None) -> Position:

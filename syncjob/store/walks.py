@@ -35,7 +35,9 @@ def _sight() -> Insert:
 
 def _want() -> Insert:
     statement = insert(wants)
-    again = {name: statement.excluded[name] for name in ("walk", "about", "tries")} | {"not_before": None}
+    new = statement.excluded
+    again = {"walk": new.walk, "about": new.about, "tries": sa.func.max(new.tries, wants.c.tries)}
+    again |= {name: sa.func.coalesce(new[name], wants.c[name]) for name in ("most", "not_before")}
     return statement.on_conflict_do_update(index_elements=["source", "kind", "key"], set_=again)
 
 
@@ -47,9 +49,9 @@ SIGHTED = sa.select(sightings.c.key).where(
 )
 OWNED = wants.c.source == sa.bindparam("source"), wants.c.walk.is_not_distinct_from(sa.bindparam("walk"))
 WANTED = (
-    sa.select(wants.c.kind, wants.c.stream, wants.c.key, wants.c.about, wants.c.walk, wants.c.tries)
+    sa.select(wants.c.kind, wants.c.stream, wants.c.key, wants.c.about, wants.c.walk, wants.c.tries, wants.c.most, wants.c.not_before)
     .where(*OWNED, wants.c.kind == sa.bindparam("kind"), sa.or_(wants.c.not_before.is_(None), wants.c.not_before <= sa.bindparam("now")))
-    .order_by(wants.c.id)
+    .order_by(wants.c.not_before.nulls_first(), wants.c.id)
     .limit(sa.bindparam("most"))
 )
 WAITING = sa.select(sa.func.min(wants.c.not_before)).where(*OWNED)
@@ -114,7 +116,7 @@ class Walks:
     # -- wants
 
     def want(self, source: str, found: Iterable[Want]) -> None:
-        """Add questions; the same question asked again starts anew, on behalf of the newer walk."""
+        """Add questions. The same question asked again passes to the newer walk, but keeps its tries and its wait."""
         new = [
             {
                 "source": source,
@@ -124,6 +126,8 @@ class Walks:
                 "walk": want.walk,
                 "about": dict(want.about),
                 "tries": want.tries,
+                "most": want.most,
+                "not_before": want.not_before,
             }
             for want in found
         ]
@@ -131,7 +135,7 @@ class Walks:
             self._connection.execute(WANT, new)
 
     def wanted(self, source: str, walk: int | None, kinds: Iterable[str], now: datetime, *, limit: int = 20) -> list[Want]:
-        """The oldest questions of a walk that may be asked now, a few of each kind."""
+        """The oldest questions of a walk that may be asked now, a few of each kind; those that failed come last."""
         asked = {"source": source, "walk": walk, "now": now, "most": limit}
         return [Want(*want) for kind in kinds for want in self._connection.execute(WANTED, asked | {"kind": kind})]
 
@@ -149,6 +153,11 @@ class Walks:
         found = [{"source_": source, "kind_": kind, "key_": key} for kind, key in settled]
         if found:
             self._connection.execute(SETTLE, found)
+
+    def hand_over(self, old: int, new: int) -> None:
+        """Let a walk ask, and delete at its end, what another one no longer will."""
+        for table in (wants, deletions):
+            self._connection.execute(table.update().where(table.c.walk == old).values(walk=new))
 
     # -- deletions, which wait for the end of their walk
 
