@@ -190,6 +190,10 @@ def _edit(world: Any, key: str, rng: Random) -> None:
         world.add_comment(world.messages[key].conversation_id)
 
 
+def _other(world: Any) -> str:
+    return [*world.users][1]
+
+
 def _trashed(world: Any, row: Any) -> bool:
     return bool(_mine(row, world) and _mine(row, world).trashed)
 
@@ -218,7 +222,7 @@ MAIL_VERBS: dict[str, tuple[Change, int]] = {
     "untrashed": (_on_thread(lambda world, key, rng: world.untrash(key), _trashed), 8),
     "junked": (_on_thread(lambda world, key, rng: world.junk(key), _kept), 3),
     "unjunked": (_on_thread(lambda world, key, rng: world.unjunk(key), _junked), 3),
-    "trashed by another": (_on_thread(lambda world, key, rng: world.trash(key, [*world.users][1]), lambda world, row: [*world.users][1] in row.flags), 1),
+    "trashed by another": (_on_thread(lambda world, key, rng: world.trash(key, _other(world)), lambda world, row: _other(world) in row.flags), 1),
     "many trashed": (_throw_many_away, 1),
     "merged": (_merge, 5),
     "thread deleted": (_on_thread(lambda world, key, rng: world.delete_conversation(key)), 3),

@@ -14,7 +14,7 @@ from tests.histories.changes import change
 from tests.histories.chronicle import Chronicle
 from tests.histories.judge import Judge
 from tests.histories.machine import POLL, SWEEP, Machine
-from tests.histories.plan import BY_ID, LIES, Plan, draw
+from tests.histories.plan import BY_ID, LIES, draw
 from tests.walks.bench import Clock, Crash, new_folder
 
 SWEEPS = False

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
@@ -76,8 +77,8 @@ class FusedFiles:
         try:
             self._fuse.point()
         except Crash:
-            if (size := os.fstat(handle).st_size) and not os.path.isdir(f"/proc/self/fd/{handle}"):
-                os.ftruncate(handle, size // 2)
+            if stat.S_ISREG((status := os.fstat(handle)).st_mode):
+                os.ftruncate(handle, status.st_size // 2)
             raise
         self._fuse.point()
 

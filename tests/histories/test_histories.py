@@ -4,7 +4,7 @@ import pytest
 
 from tests.histories.history import play
 
-SHORT, LONG, AT_ONCE = range(120), range(120, 2120), 20
+SHORT, LONG, AT_ONCE = range(60), range(60, 2060), 10
 
 
 def batches(seeds: range) -> list[range]:
