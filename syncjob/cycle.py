@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from syncjob.absorb import NO_DATE, absorb, finish
-from syncjob.core.errors import ConfigError, Transient
+from syncjob.core.errors import ConfigError, Later, SyncjobError, Transient
 from syncjob.core.model import Answer, Call, Walk, WalkKind, Want
 from syncjob.core.ports import Clock, Source
-from syncjob.core.steps import Absorb, Ask, Begin, Finish, Identify, Rest, Rhythm, Standing, Turn, next_step
+from syncjob.core.steps import Absorb, Ask, Begin, Finish, Identify, Rest, Rhythm, Standing, Turn, back_off, next_step
 from syncjob.spool import Spool, UnknownLeaf
 from syncjob.store.store import KnownTo, Store
 
@@ -35,6 +35,9 @@ class SourcePart:
         self._access, self._overlap, self._process_after = access, overlap, process_after
         self._share, self._allow, self._new_identity = share, allow_deletes, new_identity
         self._changes_at: datetime | None = None
+        self._not_before: datetime | None = None
+        self._failures = 0
+        self._hinted = False
         with store.read() as tx:
             newest = max([int(tx.mirror.meta("observed")), *(int(path.stem) for path in spool.leaves())])
         self._observed = newest
@@ -45,6 +48,8 @@ class SourcePart:
         step = next_step(now, self._standing(now), self._rhythm)
         match step:
             case Rest():
+                if self._not_before is None or now >= self._not_before:
+                    self._failures = 0
                 return step
             case Absorb():
                 self._absorb(next(self._spool.leaves()), now)
@@ -65,6 +70,27 @@ class SourcePart:
                 self.finished.append(walk.id)
                 self._rhythm = _done(self._rhythm, walk.kind)
         return None
+
+    def rest(self, now: datetime) -> Rest | None:
+        """Until when there is nothing to do; None: there is something."""
+        step = next_step(now, self._standing(now), self._rhythm)
+        return step if isinstance(step, Rest) else None
+
+    def hint(self) -> None:
+        """Somebody says that there is news: changes are asked for as soon as hints allow, again if they are being asked for now."""
+        self._hinted = True
+
+    def poll_now(self) -> None:
+        """A person says so: neither the interval nor a failure keeps it waiting."""
+        self._changes_at = self._not_before = None
+
+    def failed(self, error: SyncjobError) -> None:
+        """Leave a source alone that did not answer: as long as it says itself, else longer from time to time."""
+        if isinstance(error, Later):
+            self._not_before = error.until
+        else:
+            self._failures += 1
+            self._not_before = self._clock.now() + back_off(self._failures, self._rhythm.poll)
 
     def _absorb(self, path: Path, now: datetime) -> None:
         """Take in what a crash left in the spool. What cannot be read is kept aside: its walk asks for the page again."""
@@ -88,6 +114,8 @@ class SourcePart:
                 if not wants and (later := tx.walks.waiting(self.name, owner)):
                     waiting[owner] = later
         return Standing(
+            not_before=self._not_before,
+            hinted=self._hinted,
             leftovers=any(self._spool.leaves()),
             identified=source["access"] == self._access,
             checkpoint=known["checkpoint"],
@@ -123,6 +151,7 @@ class SourcePart:
             tx.walks.update(walk.id, position=dict(self.source.begin(walk)))
         if kind == "changes" or checkpoint is None:
             self._changes_at = now
+            self._hinted = False  # nothing is asked yet: a hint from here on means one more walk
 
     def _fetch(self, call: Call, walk: Walk | None) -> None:
         """One request: its answer is durable in the spool before anything is decided about it."""
