@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         "--state", type=Path, default=None, metavar="FOLDER", help="keep the demo's data here (default: a new temporary folder)"
     )
 
-    sandbox = commands.add_parser("sandbox", help="Teamwork and Missive on this machine, to try settings on")
+    sandbox = commands.add_parser("sandbox", help="Teamwork, Missive and Airtable on this machine, to try settings on")
     for flag, default in (("--port", 8765), ("--seed", 1), ("--tasks", 200), ("--conversations", 100)):
         sandbox.add_argument(flag, type=int, default=default, help=f"(default: {default})")
     return parser

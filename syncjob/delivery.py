@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from syncjob.core.errors import Rejected, SyncjobError, Transient
-from syncjob.core.model import Batch, FeedRow, Position, Rejection
+from syncjob.core.model import NOTHING, Batch, FeedRow, Position, Rejection
 from syncjob.core.ports import Clock, Destination
 from syncjob.core.steps import Rest
+from syncjob.core.tables import TABLES
 from syncjob.store import Store
+from syncjob.store.mirror import FED, by_stream
+
+KEYS = 1000
+"""Of an adopted destination's keys, how many are compared with the mirror at a time."""
 
 
 class DestinationPart:
@@ -27,7 +33,7 @@ class DestinationPart:
             batch = tx.feed.after(self._position.seq)
         if not batch.rows and batch.position == self._position:
             return Rest()
-        self._deliver(batch)
+        self._deliver(self._filled(batch))
         self._position = batch.position
         self._note(error=None)
         return None
@@ -47,8 +53,32 @@ class DestinationPart:
     def _adopt(self, position: Position | None) -> Position:
         """Where to read on: after what it has, if that speaks of this mirror's past; else from the start."""
         with self._store.read() as tx:
-            newest = tx.feed.newest()
-            return position if position and tx.feed.trusts(position) else replace(newest, epoch="", seq=0)
+            newest, trusted = tx.feed.newest(), tx.feed.trusts(position)
+        if not position or not trusted:
+            self._note_strangers()
+            return replace(newest, epoch="", seq=0)
+        return position
+
+    def _note_strangers(self) -> None:
+        """What an adopted destination holds and the mirror lacks may be gone: at the end of the next complete walk the source is asked.
+
+        Noted before the first batch takes the position over: a crash in between notes them again.
+        """
+        for stream in FED:
+            keys = self.destination.live(stream)
+            while some := list(islice(keys, KEYS)):
+                with self._store.begin() as tx:
+                    tx.strangers.note(stream, some)
+
+    def _filled(self, batch: Batch) -> Batch:
+        """The batch with the destination's own content in rows that are only known to be gone; what it does not hold, it need not mark."""
+        bare = by_stream((row.stream, row.key) for row in batch.rows if not row.data)
+        if not bare:
+            return batch
+        key = {stream: TABLES[stream].key for stream in bare}
+        own = {(stream, row[key[stream]]): row for stream, keys in bare.items() for row in self.destination.rows(stream, keys=keys)}
+        known = (row if row.data else replace(row, data=own.get((row.stream, row.key), NOTHING)) for row in batch.rows)
+        return replace(batch, rows=tuple(row for row in known if row.data))
 
     def _deliver(self, batch: Batch) -> None:
         """Write a batch. Where rows are refused for their own sake, halve it until they stand alone, and park those.

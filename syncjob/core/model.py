@@ -13,6 +13,9 @@ WalkKind: TypeAlias = Literal["changes", "sweep", "full"]
 Verb: TypeAlias = Literal["created", "updated", "restored", "deleted", "unchanged", "rejected", "out_of_scope", "inaccessible"]
 
 TASKS, EMAILS, CONVERSATIONS = "teamwork.tasks", "missive.emails", "missive.conversations"
+ATTACHMENTS = "attachments"
+"""No stream of a source: they travel in their email. Destinations that have a table of them call it so."""
+
 NOTHING: Mapping[str, Json] = {}
 
 
@@ -72,17 +75,24 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A record that could not be read. `key` is its id, or `digest:...` of the raw record where it has none."""
+    """A record that could not be read. `key` is its id, or `digest:...` of the raw record where it has none.
+
+    `want` is the question that brought no record at all, time after time.
+    """
 
     stream: str
     key: str
     error: str
     raw: str
+    want: "Want | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """Something a source still has to ask: a thread's list, a body, a look-up. `about` as in `Call`."""
+    """Something a source still has to ask: a thread's list, a body, a look-up. `about` as in `Call`.
+
+    After a failure it has had some `tries`, waits until `not_before`, and goes into batches of at `most` so many.
+    """
 
     kind: str
     stream: str
@@ -90,6 +100,8 @@ class Want:
     about: Mapping[str, Json] = field(default_factory=dict)
     walk: int | None = None
     tries: int = 0
+    most: int | None = None
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +191,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class FeedRow:
-    """A row on its way to a destination, its body included. `deleted_at` None: live."""
+    """A row on its way to a destination, its body included. `deleted_at` None: live.
+
+    Empty `data`: the mirror knows no more than that it is deleted. It marks what a destination holds, and makes no row.
+    """
 
     stream: str
     key: str

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from syncjob.core.model import Answer, Batch, Call, Json, Page, Position, Receipt, Record, Row, Walk, Want
+from syncjob.core.model import Answer, Batch, Call, FeedRow, Json, Page, Position, Receipt, Record, Row, Walk, Want
 
 
 class Clock(Protocol):
@@ -34,6 +34,9 @@ class Known(Protocol):
 
     def waiting(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
         """Which of these keys are wanted already: key -> the want's `about`."""
+
+    def given_up(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
+        """Which of these keys such a want was given up on for: key -> its `about`. Sweeps and full walks ask it again."""
 
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         """The kept look-up table of a section (`users`, `tags`, ...): id -> what was seen of it last. No keys: all."""
@@ -76,6 +79,8 @@ class Destination(Protocol):
     """Where rows are written: one verb, upsert."""
 
     name: str
+    streams: tuple[str, ...]
+    """What `rows` and `live` can be asked for."""
 
     def prepare(self) -> Position | None:
         """Connect, create or check what is needed, and say how far this destination has read; None: never.
@@ -83,14 +88,24 @@ class Destination(Protocol):
         Raises ConfigError (a foreign table, no rights) or Transient (down, locked). May be called again.
         """
 
-    def deliver(self, batch: Batch) -> Receipt:
+    def position(self) -> Position | None:
+        """How far it has read, as `prepare` says it, but nothing is made or changed."""
+
+    def deliver(self, batch: Batch, *, by_content: bool = False) -> Receipt:
         """Write all rows and the position, or raise with nothing written; repeating is harmless.
 
+        Rows that are equal to what was written last are left alone. `by_content`: to what is there now, whoever wrote it.
         Raises Rejected when a row of the batch is refused for its own sake, Transient otherwise.
         """
 
-    def rows(self, stream: str, *, after: str = "") -> Iterator[Mapping[str, Json]]:
-        """What it holds, in key order, as JSON values like `Record.data` plus `deleted` and `deleted_at`."""
+    def rows(self, stream: str, *, after: str = "", keys: Collection[str] | None = None) -> Iterator[Mapping[str, Json]]:
+        """What it holds, in key order, as JSON values like `Record.data` plus `deleted` and `deleted_at`. `keys`: only these."""
+
+    def live(self, stream: str) -> Iterator[str]:
+        """The keys of the rows that are not deleted, in order."""
+
+    def rendered(self, row: FeedRow) -> Mapping[str, Json]:
+        """The row as `rows` shows it once it is delivered. Raises Rejected."""
 
     def close(self) -> None:
         """Let go of connections; `prepare` opens them again."""

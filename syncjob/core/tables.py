@@ -6,7 +6,7 @@ A column's kind: `text`, `int`, `bool`, `date`, `time` (UTC), `list` (of text), 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from syncjob.core.model import EMAILS, TASKS
+from syncjob.core.model import ATTACHMENTS, EMAILS, TASKS
 
 Kind: TypeAlias = Literal["text", "int", "bool", "date", "time", "list", "json"]
 
@@ -49,3 +49,6 @@ ATTACHMENTS_TABLE = Table("attachments", _columns(
 
 TABLES = {TASKS: TASKS_TABLE, EMAILS: EMAILS_TABLE}
 """Which stream goes to which table. The attachments of an email travel in its `attachments` list."""
+
+SQL_TABLES = {**TABLES, ATTACHMENTS: ATTACHMENTS_TABLE}
+"""The tables of a SQL destination."""

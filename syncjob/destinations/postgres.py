@@ -110,6 +110,9 @@ class Postgres(Dialect):
         options = {name: value for name, value in CONNECT.items() if name not in self._url.query}
         return create_engine(self._url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True, connect_args=options)
 
+    def exists(self) -> bool:
+        return True
+
     def begin(self, conn: Connection, *, write: bool) -> None:
         conn.exec_driver_sql(
             f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; "

@@ -1,8 +1,9 @@
 """SQLite and PostgreSQL as destinations: one implementation, over what `sql_dialect` says differs."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from operator import attrgetter
 from sqlite3 import Error as SqliteError
 from typing import Any
@@ -12,29 +13,28 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from syncjob.core.errors import ConfigError
-from syncjob.core.model import EMAILS, Batch, Json, Position, Receipt
+from syncjob.core.model import ATTACHMENTS, EMAILS, Batch, FeedRow, Json, Position, Receipt
 from syncjob.core.ports import Clock
-from syncjob.core.tables import ATTACHMENTS_TABLE, TABLES, Kind
+from syncjob.core.tables import SQL_TABLES, Kind
 from syncjob.destinations.postgres import Postgres
 from syncjob.destinations.sql_dialect import Dialect
 from syncjob.destinations.sql_rows import Rendered, attachment_rows, render, time_text
 from syncjob.destinations.sql_schema import POSITION, VERSION, migrate, sql_table
 from syncjob.destinations.sqlite import Sqlite
 
-ATTACHMENTS = "attachments"
-"""What `rows` calls the attachments, which are no stream of their own."""
-
 PAGE_ROWS, PAGE_BYTES = 100, 4_000_000
 """What one page of `rows` holds at most, and about: the size is known only of the page before."""
 
-BOOKKEEPING = ("synced_at", "row_hash")
+PAGE_KEYS = 1000
 FAILURES = (SQLAlchemyError, psycopg2.Error, SqliteError, ValueError, OverflowError, OSError)
 
 Change = Callable[[Any], Any]
 
 
 class SqlDestination:
-    """A `Destination` in a SQL database. Nothing connects before `prepare`."""
+    """A `Destination` in a SQL database. Nothing connects before `prepare` or `position`."""
+
+    streams = tuple(SQL_TABLES)
 
     def __init__(self, name: str, url: str | sa.URL, *, schema: str | None = None, clock: Clock) -> None:
         self.name = name
@@ -42,8 +42,7 @@ class SqlDestination:
         url = sa.make_url(url)
         self._dialect: Dialect = Sqlite(url) if url.get_backend_name() == "sqlite" else Postgres(url, schema or "public")
         metadata = sa.MetaData()
-        tables = {**TABLES, ATTACHMENTS: ATTACHMENTS_TABLE}
-        self._tables = {stream: sql_table(table, self._dialect, metadata) for stream, table in tables.items()}
+        self._tables = {stream: sql_table(table, self._dialect, metadata) for stream, table in SQL_TABLES.items()}
         self._position = sql_table(POSITION, self._dialect, metadata, ours=())
         self._engine: sa.Engine | None = None
 
@@ -59,31 +58,58 @@ class SqlDestination:
             if changed or not stored:
                 self._store(conn, None)
                 return None
-        return Position(stored.mirror, stored.epoch, stored.seq) if stored.mirror else None
+        return _as_position(stored)
 
-    def deliver(self, batch: Batch) -> Receipt:
+    def position(self) -> Position | None:
+        """How far this destination has read; None: never, or there is nothing yet."""
+        if not self._dialect.exists():
+            return None
+        with self._transaction(write=False) as conn:
+            there = list(self._dialect.columns(conn, [self._position.name]))
+            return _as_position(conn.execute(sa.select(self._position)).first()) if there else None
+
+    def deliver(self, batch: Batch, *, by_content: bool = False) -> Receipt:
         """Write all rows, their attachments and the position in one transaction."""
         emails = [row for row in batch.rows if row.stream == EMAILS]
         rows: dict[str, dict[str, Rendered]] = {}
         for row in batch.rows:
-            rows.setdefault(row.stream, {})[row.key] = render(TABLES[row.stream], row.key, row.data, row.deleted_at)
-        now = self._clock.now()
+            rows.setdefault(row.stream, {})[row.key] = _render(row)
         with self._transaction(write=True) as conn:
-            written = sum(self._write(conn, self._tables[stream], found, now) for stream, found in sorted(rows.items()))
+            write = partial(self._write, conn, now := self._clock.now(), by_content)
+            written = sum(write(self._tables[stream], found) for stream, found in sorted(rows.items()))
             if emails:
                 stored = self._live_attachments(conn, [row.key for row in emails])
-                self._write(conn, self._tables[ATTACHMENTS], attachment_rows(emails, stored, now), now)
+                write(self._tables[ATTACHMENTS], attachment_rows(emails, stored, now))
             self._store(conn, batch.position)
         return Receipt(written)
 
-    def rows(self, stream: str, *, after: str = "") -> Iterator[Mapping[str, Json]]:
+    def rendered(self, row: FeedRow) -> Mapping[str, Json]:
+        """The row as `rows` shows it."""
+        return _named(self._tables[row.stream], _render(row).values)
+
+    def live(self, stream: str) -> Iterator[str]:
+        """The keys of the rows that are not deleted. No connection is held between two pages."""
+        table, after = self._tables[stream], ""
+        (key,) = table.primary_key.columns
+        order = self._dialect.sorting(key)
+        query = sa.select(key).where(sa.not_(table.c.deleted)).order_by(order).limit(PAGE_KEYS)
+        while True:
+            with self._transaction(write=False) as conn:
+                page = conn.execute(query.where(order > after)).scalars().all()
+            yield from page
+            if len(page) < PAGE_KEYS:
+                return
+            after = page[-1]
+
+    def rows(self, stream: str, *, after: str = "", keys: Collection[str] | None = None) -> Iterator[Mapping[str, Json]]:
         """What it holds, by key in code point order. No connection is held between two pages."""
         table = self._tables[stream]
         (key,) = table.primary_key.columns
         order, limit = self._dialect.sorting(key), 10
+        chosen = sa.true() if keys is None else self._dialect.among(key, list(keys))
         while True:
             with self._transaction(write=False) as conn:
-                page = self._read(conn, table, order > after, limit=limit)
+                page = self._read(conn, table, chosen & (order > after), limit=limit)
             yield from page
             if len(page) < limit:
                 return
@@ -109,20 +135,26 @@ class SqlDestination:
             self.close()
             raise self._dialect.error(error) from None
 
-    def _write(self, conn: sa.Connection, table: sa.Table, rows: Mapping[str, Rendered], now: datetime) -> int:
-        """Write the rows whose hash is not the stored one, sorted by key; how many those are."""
-        if not rows:
-            return 0
-        (key,) = table.primary_key.columns
-        query = sa.select(key, table.c.row_hash).where(self._dialect.among(key, list(rows)))
-        stored: Mapping[str, str] = dict(conn.execute(query).all())
-        fresh = sorted((row for row in rows.values() if stored.get(row.key) != row.hash), key=attrgetter("key"))
+    def _write(self, conn: sa.Connection, now: datetime, by_content: bool, table: sa.Table, rows: Mapping[str, Rendered]) -> int:
+        """Write the rows that are not there yet, sorted by key; how many those are."""
+        there = self._there(conn, table, rows, by_content=by_content) if rows else frozenset()
+        fresh = sorted((row for row in rows.values() if row.key not in there), key=attrgetter("key"))
         if fresh:
             encoders = by_place(table.info["order"], self._dialect.encode)
             synced_at = time_text(now)
             values = [(*applied(encoders, row.values), synced_at, row.hash) for row in fresh]
             self._dialect.upsert(conn, table, values, [row.size for row in fresh])
         return len(fresh)
+
+    def _there(self, conn: sa.Connection, table: sa.Table, rows: Mapping[str, Rendered], *, by_content: bool) -> Collection[str]:
+        """The keys of the rows that are there already: by the hash of what was written last, or word for word."""
+        (key,) = table.primary_key.columns
+        query = sa.select(key, table.c.row_hash).where(self._dialect.among(key, list(rows)))
+        there = [found for found, row_hash in conn.execute(query) if row_hash == rows[found].hash]
+        if not by_content:
+            return frozenset(there)
+        words = {row[key.name]: row for row in self._read(conn, table, self._dialect.among(key, there))}
+        return frozenset(found for found in there if words[found] == _named(table, rows[found].values))
 
     def _live_attachments(self, conn: sa.Connection, emails: Sequence[str]) -> Sequence[Mapping[str, Json]]:
         table = self._tables[ATTACHMENTS]
@@ -133,16 +165,27 @@ class SqlDestination:
     ) -> Sequence[Mapping[str, Json]]:
         """Rows as JSON values by key, without `synced_at` and `row_hash`."""
         (key,) = table.primary_key.columns
-        columns = [column for column in table.info["order"] if column.name not in BOOKKEEPING]
-        names = [column.name for column in columns]
+        columns = table.info["shown"]
         decoders = by_place(columns, self._dialect.decode)
         query = sa.select(*(self._dialect.shown(column) for column in columns)).where(condition)
         found = conn.execute(query.order_by(self._dialect.sorting(key)).limit(limit))
-        return [dict(zip(names, applied(decoders, row), strict=True)) for row in found]
+        return [_named(table, applied(decoders, row)) for row in found]
 
     def _store(self, conn: sa.Connection, position: Position | None) -> None:
         place = (position.mirror, position.epoch, position.seq) if position else (None, None, None)
         self._dialect.upsert(conn, self._position, [("feed", *place, VERSION)], [0])
+
+
+def _render(row: FeedRow) -> Rendered:
+    return render(SQL_TABLES[row.stream], row.key, row.data, row.deleted_at)
+
+
+def _named(table: sa.Table, values: Sequence[Json]) -> Mapping[str, Json]:
+    return {column.name: value for column, value in zip(table.info["shown"], values, strict=True)}
+
+
+def _as_position(stored: Any) -> Position | None:
+    return Position(stored.mirror, stored.epoch, stored.seq) if stored and stored.mirror else None
 
 
 def by_place(columns: Iterable[sa.Column[Any]], by_kind: Mapping[Kind, Change]) -> Sequence[tuple[int, Change]]:

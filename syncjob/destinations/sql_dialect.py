@@ -46,6 +46,9 @@ class Dialect(Protocol):
     def engine(self) -> Engine:
         """An engine that connects when first used."""
 
+    def exists(self) -> bool:
+        """False: connecting would make the database."""
+
     def begin(self, conn: Connection, *, write: bool) -> None:
         """Set up the transaction. With `write`, nobody else of us writes before it ends; wait LOCK_SECONDS for that."""
 

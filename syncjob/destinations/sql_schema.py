@@ -12,6 +12,9 @@ from syncjob.destinations.sql_dialect import Dialect, Found
 OURS = (Column("deleted", "bool"), Column("deleted_at", "time"), Column("synced_at", "time"), Column("row_hash"))
 """What every table has beside the contract's own columns."""
 
+BOOKKEEPING = ("synced_at", "row_hash")
+"""Ours alone: outside equality, and not shown."""
+
 NEVER_NULL: Mapping[str, sa.ColumnElement[bool] | str] = {"deleted": sa.false(), "row_hash": ""}
 
 VERSION = 1
@@ -22,7 +25,8 @@ POSITION = Table("syncjob_position", (Column("id"), Column("mirror"), Column("ep
 
 
 def sql_table(table: Table, dialect: Dialect, metadata: sa.MetaData, *, ours: Sequence[Column] = OURS) -> sa.Table:
-    """The contract's table as this database declares it. Its `info["order"]` is the order of values in a rendered row.
+    """The contract's table as this database declares it. Its `info["order"]` is the order of values in a rendered row, and
+    `info["shown"]` those of them that others see.
 
     Bodies come last: SQLite reads a row from its front, so looking up a hash behind them would read them too.
     """
@@ -39,7 +43,8 @@ def sql_table(table: Table, dialect: Dialect, metadata: sa.MetaData, *, ours: Se
         for column in (*table.columns[1:], *ours)
     ]
     columns = [key, *sorted(others, key=lambda column: column.name.startswith("body_"))]
-    return sa.Table(table.name, metadata, *columns, schema=dialect.schema, info={"order": [key, *others]})
+    shown = [column for column in (key, *others) if column.name not in BOOKKEEPING]
+    return sa.Table(table.name, metadata, *columns, schema=dialect.schema, info={"order": [key, *others], "shown": shown})
 
 
 def migrate(conn: sa.Connection, dialect: Dialect, tables: Sequence[sa.Table]) -> bool:

@@ -22,7 +22,17 @@ TYPES: Mapping[Kind, SqlType] = {
     "text": TEXT, "int": NUMBER, "bool": NUMBER, "date": TEXT, "time": TEXT, "list": TEXT, "json": TEXT,
 }  # fmt: skip
 ENCODE: Mapping[Kind, Callable[[Json], Any]] = {"list": dump, "json": dump}
-DECODE: Mapping[Kind, Callable[[Any], Json]] = {"list": loads, "json": loads, "bool": bool}
+
+
+def _loads(text: Any) -> Json:
+    """The value; what somebody else wrote and is no JSON stands for itself."""
+    try:
+        return loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return text
+
+
+DECODE: Mapping[Kind, Callable[[Any], Json]] = {"list": _loads, "json": _loads, "bool": bool}
 
 COLUMNS = """
     SELECT m.name, c.name, upper(c.type), c."notnull", c.dflt_value IS NOT NULL OR c.hidden > 0, c.pk > 0
@@ -73,6 +83,9 @@ class Sqlite(Dialect):
         engine = create_engine(self._url, pool_size=1, max_overflow=0, hide_parameters=True)
         event.listen(engine, "connect", _set_up)
         return engine
+
+    def exists(self) -> bool:
+        return self._path.exists()
 
     def begin(self, conn: Connection, *, write: bool) -> None:
         if write:

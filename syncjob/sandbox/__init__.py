@@ -1,18 +1,20 @@
-"""Teamwork and Missive on this machine: one seeded world behind both APIs, with scripted faults, limits and a switch for every unknown.
+"""Teamwork, Missive and Airtable on this machine: one seeded world behind their APIs, scripted faults, limits, a switch for every unknown.
 
 Written from the vendors' documentation alone and independent of everything else here, so that a shared misunderstanding cannot hide.
 """
 
+from .airtable import expected_row
 from .exchange import ConnectionReset, Hang, Request, Response
 from .faults import Fault, Faults, Kind
 from .limits import Limits, Window
 from .sandbox import Exchange, Sandbox
 from .serve import serve
-from .switches import Switches
+from .switches import AirtableSwitches, Switches
 from .truth import Truth
 from .world import World
 
 __all__ = [
+    "AirtableSwitches",
     "ConnectionReset",
     "Exchange",
     "Fault",
@@ -27,5 +29,6 @@ __all__ = [
     "Truth",
     "Window",
     "World",
+    "expected_row",
     "serve",
 ]

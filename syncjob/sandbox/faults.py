@@ -30,6 +30,8 @@ class Kind(StrEnum):
     UNAUTHORIZED = "401"
     FORBIDDEN = "403"
     NOT_FOUND = "404"
+    TOO_LARGE = "413"
+    UNPROCESSABLE = "422"
     ERROR_HTML = "500 html"
     ERROR_JSON = "500 json"
     ERROR_EMPTY = "500 empty"
@@ -60,6 +62,7 @@ class Fault:
     delay: float = 1.0  # seconds between two bytes of a slow answer
     retry_after: int = 1  # seconds, told by a limit
     hours: float = 6.0  # how far the `Date` header is off
+    applied: bool = True  # whether a write took effect before it went wrong; one that was refused never did
 
     def __post_init__(self) -> None:
         Kind(self.kind)  # refuse a misspelt kind
@@ -106,7 +109,7 @@ class Faults:
     def seeded(self, rng: Random, rate: float, kinds: Iterable[str] = tuple(Kind), *, face: str | None = None) -> None:
         """That share of all requests, with kinds drawn by `rng`."""
         drawn = tuple(kinds)
-        self.rules.append(Rule(None, face, lot=lambda: Fault(rng.choice(drawn)) if rng.random() < rate else None))
+        self.rules.append(Rule(None, face, lot=lambda: _drawn(rng, drawn) if rng.random() < rate else None))
 
     def clear(self) -> None:
         """All is well again."""
@@ -116,6 +119,15 @@ class Faults:
         """The fault for the request that just came in."""
         with self._lock:
             return next((fault for rule in self.rules if (fault := rule.strike(face, path))), None)
+
+
+def _drawn(rng: Random, kinds: tuple[str, ...]) -> Fault:
+    return Fault(rng.choice(kinds), applied=rng.random() < 0.5)
+
+
+def is_refusal(fault: Fault, face: str) -> bool:
+    """Whether Airtable never does what was asked, so that its face must not be: nothing else is written to."""
+    return face == "airtable" and (not fault.applied or Kind(fault.kind).startswith("4"))
 
 
 def spoil(fault: Fault, face: str, good: Response, previous: Response | None, now: float) -> Response:
@@ -161,6 +173,8 @@ def _failure(kind: Kind, face: str) -> Response:
 
 
 def _error(face: str, message: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+    if face == "airtable":
+        return {"error": {"type": "RATE_LIMIT_REACHED" if params else "INVALID_REQUEST_UNKNOWN", "message": message}}
     if face == "teamwork":
         return {"errors": [{"title": message, "detail": message}]}
     return {"error": {"message": message, **({"params": params} if params else {})}}

@@ -1,4 +1,4 @@
-"""The vendors' rate limits, enforced on a sliding window per credential (Teamwork section 7, Missive section 7)."""
+"""The vendors' rate limits, enforced on a sliding window: per credential (Teamwork section 7, Missive section 7), per base (Airtable)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from .airtable.errors import refusal as airtable_refusal
 from .exchange import Request, Response
 from .missive.errors import refusal as missive_refusal
-from .switches import Switches
+from .switches import AirtableSwitches, Switches
 from .teamwork.errors import refusal as teamwork_refusal
 
 
@@ -29,6 +30,8 @@ class Limits:
     teamwork: tuple[Window, ...] = ()
     missive: tuple[Window, ...] = ()
     missive_concurrent: int | None = None
+    airtable: tuple[Window, ...] = ()
+    airtable_lockout: float = 30.0  # seconds that nothing passes after one request too many
 
     @classmethod
     def off(cls) -> Limits:
@@ -38,7 +41,7 @@ class Limits:
     @classmethod
     def documented(cls) -> Limits:
         """What the vendors write."""
-        return cls((Window(150, 60),), (Window(300, 60), Window(900, 900)), 5)
+        return cls((Window(150, 60),), (Window(300, 60), Window(900, 900)), 5, (Window(5, 1),))
 
     def scaled(self, factor: float) -> Limits:
         """The same numbers in windows that pass `factor` times as fast."""
@@ -46,7 +49,10 @@ class Limits:
         def faster(windows: tuple[Window, ...]) -> tuple[Window, ...]:
             return tuple(replace(window, seconds=window.seconds / factor) for window in windows)
 
-        return replace(self, teamwork=faster(self.teamwork), missive=faster(self.missive))
+        lockout = self.airtable_lockout / factor
+        return replace(
+            self, teamwork=faster(self.teamwork), missive=faster(self.missive), airtable=faster(self.airtable), airtable_lockout=lockout
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +189,37 @@ class MissiveGate:
         return missive_refusal(429, "Rate limit exceeded", retry_after=wait)
 
 
-def gates(limits: Limits, switches: Switches) -> dict[str, Gate]:
+class AirtableGate:
+    """One window per base; a request too many locks the base for a while, without saying for how long."""
+
+    def __init__(self, limits: Limits, switches: AirtableSwitches) -> None:
+        self._meters: dict[str, Meter] = defaultdict(lambda: Meter(limits.airtable))
+        self._locked: dict[str, float] = {}
+        self._lockout, self._switches = limits.airtable_lockout, switches
+        self._lock = threading.Lock()
+
+    def enter(self, request: Request, now: float) -> Verdict:
+        parts = request.path.removeprefix("/v0/meta/bases/").removeprefix("/v0/").split("/")
+        with self._lock:
+            meter, locked = self._meters[parts[0]], self._locked.get(parts[0], 0.0) > now
+            full = meter.is_full(now)
+            if full or (locked and self._switches.lockout_extends):
+                self._locked[parts[0]] = now + self._lockout
+            if not full and not locked:
+                meter.count(now)
+                return Verdict()
+        message = "You have made too many requests in a short time. Please retry your request later"
+        return Verdict(airtable_refusal(429, "RATE_LIMIT_REACHED", message, shape=self._switches.limit_body))
+
+    def leave(self) -> None:
+        pass
+
+
+def gates(limits: Limits, switches: Switches, airtable: AirtableSwitches) -> dict[str, Gate]:
     """The gate of each face, by name."""
     return {
+        "airtable": AirtableGate(limits, airtable) if limits.airtable else NoGate(),
+        "files": NoGate(),
         "teamwork": TeamworkGate(limits, switches) if limits.teamwork else NoGate(),
         "missive": MissiveGate(limits, switches) if limits.missive else NoGate(),
     }

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Self
 
-from .exchange import Request, Response
-from .faults import Faults, spoil
+from .airtable import AirtableFace
+from .exchange import ConnectionReset, Hang, Request, Response
+from .faults import Faults, is_refusal, spoil
 from .files import SignedFiles
 from .limits import Limits, gates
 from .missive import MissiveFace
 from .server import Server
-from .switches import Switches
+from .switches import AirtableSwitches, Switches
 from .teamwork import TeamworkFace
 from .truth import Truth
 from .world import World
@@ -39,7 +40,7 @@ class Exchange:
 
 
 class Sandbox:
-    """Teamwork and Missive on this machine: in process through `respond`, or over HTTP between `start` and `stop`."""
+    """Teamwork, Missive and Airtable on this machine: in process through `respond`, or over HTTP between `start` and `stop`."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Sandbox:
         *,
         messages_per_conversation: int = 3,
         switches: Switches | None = None,
+        airtable: AirtableSwitches | None = None,
         clock: Callable[[], float] = time.time,
         limits: Limits | None = None,
         world: World | None = None,
@@ -61,6 +63,7 @@ class Sandbox:
             messages_per_conversation=messages_per_conversation,
             clock=clock,
             switches=self.switches,
+            airtable=airtable,
         )
         self.limits = limits or Limits.off()
         self.faults = Faults()
@@ -68,11 +71,15 @@ class Sandbox:
         self.log: list[Exchange] = []
         self.counts: Counter[tuple[str, int]] = Counter()  # (face, status) -> requests
         self._files = SignedFiles(lambda: self.url, self.world.clock)
-        self._faces: dict[str, TeamworkFace | MissiveFace] = {
+        missive = MissiveFace(self.world.missive, self._files)
+        self._faces: dict[str, TeamworkFace | MissiveFace | AirtableFace] = {
             "teamwork": TeamworkFace(self.world.teamwork),
-            "missive": MissiveFace(self.world.missive, self._files),
+            "missive": missive,
+            "files": missive,  # the storage behind Missive's links: a host of its own, without limits
+            "airtable": AirtableFace(self.world.airtable),
         }
-        self._gates = gates(self.limits, self.switches)
+        self.world.airtable.fetch = self._fetch_for_airtable
+        self._gates = gates(self.limits, self.switches, self.world.airtable.switches)
         self._pages: dict[tuple[str, str], Response] = {}
         self._log_lock = threading.Lock()  # not the world's: a refused request does not wait for the world
         self._server: Server | None = None
@@ -100,13 +107,24 @@ class Sandbox:
         try:
             if verdict.refusal is not None:
                 return self._dressed(verdict.refusal, verdict.headers)
-            with self.world.lock:
-                good = self._dressed(self._faces[face].respond(request), verdict.headers)
-                previous = self._remember(face, request, good)
             fault = self.faults.next(face, request.path)
+            with self.world.lock:
+                answer = Response(200) if fault and is_refusal(fault, face) else self._faces[face].respond(request)
+                good = self._dressed(answer, verdict.headers)
+                previous = self._remember(face, request, good)
             return good if fault is None else spoil(fault, face, good, previous, self.world.clock())
         finally:
             gate.leave()
+
+    def _fetch_for_airtable(self, url: str) -> tuple[str, bytes] | None:
+        """A link that somebody wrote into a cell: only files of this sandbox can be had."""
+        if not url.startswith(self.url):
+            return None
+        try:
+            answer = self.respond(Request.read("GET", url, {}))
+        except (ConnectionReset, Hang):
+            return None
+        return (answer.headers["Content-Type"], answer.body) if answer.status == 200 else None
 
     def _dressed(self, response: Response, headers: Mapping[str, str]) -> Response:
         date = formatdate(self.world.clock(), usegmt=True)
@@ -167,6 +185,11 @@ class Sandbox:
         return f"{self.url}/v1"
 
     @property
+    def airtable_token(self) -> str:
+        """The first access token; further ones go into `world.airtable.tokens`."""
+        return next(iter(self.world.airtable.tokens))
+
+    @property
     def teamwork_key(self) -> str:
         """The first API key; further ones go into `world.teamwork.keys`."""
         return next(iter(self.world.teamwork.keys))
@@ -183,8 +206,11 @@ class Sandbox:
             "TEAMWORK_API_KEY": self.teamwork_key,
             "MISSIVE_BASE_URL": self.missive_url,
             "MISSIVE_API_TOKEN": self.missive_token,
+            "AIRTABLE_BASE_URL": self.url,
+            "AIRTABLE_API_KEY": self.airtable_token,
+            "AIRTABLE_BASE_ID": self.world.airtable.base.id,
         }
-        for face, windows in (("TEAMWORK", self.limits.teamwork), ("MISSIVE", self.limits.missive)):
+        for face, windows in (("TEAMWORK", self.limits.teamwork), ("MISSIVE", self.limits.missive), ("AIRTABLE", self.limits.airtable)):
             rates = [f"{window.requests}/{window.seconds:g}" for window in windows]
             settings[f"{face}_RATE_LIMIT"] = " ".join(rates) or "1000000/1"
         return settings
@@ -192,4 +218,5 @@ class Sandbox:
 
 def face_of(path: str) -> str:
     """Which vendor a path belongs to."""
-    return "missive" if path.startswith(("/v1/", "/attachments/")) else "teamwork"
+    starts = (("/v1/", "missive"), ("/attachments/", "files"), ("/v0/", "airtable"))
+    return next((face for start, face in starts if path.startswith(start)), "teamwork")

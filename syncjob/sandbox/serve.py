@@ -23,7 +23,8 @@ def instructions(sandbox: Sandbox) -> list[str]:
     """What to paste into a shell."""
     teamwork, missive = sandbox.world.teamwork, sandbox.world.missive
     return [
-        f"Teamwork and Missive at {sandbox.url}: {len(teamwork.tasks)} tasks, {len(missive.conversations)} conversations. Ctrl-C stops.",
+        f"Teamwork, Missive and Airtable at {sandbox.url}: {len(teamwork.tasks)} tasks, {len(missive.conversations)} conversations, "
+        "an empty base. Ctrl-C stops.",
         "",
         *(f"export {name}='{value}'" for name, value in sandbox.settings().items()),
         "python -m syncjob once",

@@ -7,8 +7,8 @@ yields them one by one. Names start with the vendor; comments cite the reference
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, fields
+from typing import Any, Self, TypeVar
 
 Position = TypeVar("Position")
 
@@ -17,9 +17,34 @@ def _switch(default: Position, *others: Position) -> Position:
     return field(default=default, metadata={"positions": (default, *others)})
 
 
+class Positions:
+    """A set of switches: a frozen dataclass whose every field is made by `_switch`."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a misspelt position. Numbers may be anything."""
+        for name, positions in self.choices().items():
+            value = getattr(self, name)
+            if value not in positions and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ValueError(f"{name}={value!r}: the positions are {positions}")
+
+    @classmethod
+    def choices(cls) -> dict[str, tuple[Any, ...]]:
+        """Every switch with its positions, the default first."""
+        return {spec.name: spec.metadata["positions"] for spec in fields(cls)}  # type: ignore[arg-type]
+
+    @classmethod
+    def variations(cls) -> Iterator[tuple[str, Any, Self]]:
+        """Each position that is not a default, in turn: the switch, the position, and all switches with only that one turned."""
+        for name, positions in cls.choices().items():
+            for position in positions[1:]:
+                yield name, position, cls(**{name: position})
+
+
 @dataclass(frozen=True, slots=True)
-class Switches:
-    """One position for every unknown of both vendors' references."""
+class Switches(Positions):
+    """One position for every unknown of both sources' references."""
 
     # --- Teamwork, which rows a list shows (reference sections 2, 3, 6, 11) ---
     teamwork_show_deleted: str = _switch("include", "replace")  # replace: the list holds only deleted rows
@@ -121,21 +146,29 @@ class Switches:
     missive_limit_headers_always: bool = _switch(False, True)
     missive_limit_body: str = _switch("json", "empty")
 
-    def __post_init__(self) -> None:
-        """Refuse a misspelt position. Numbers may be anything."""
-        for name, positions in self.choices().items():
-            value = getattr(self, name)
-            if value not in positions and (isinstance(value, bool) or not isinstance(value, int)):
-                raise ValueError(f"{name}={value!r}: the positions are {positions}")
 
-    @classmethod
-    def choices(cls) -> dict[str, tuple[Any, ...]]:
-        """Every switch with its positions, the default first."""
-        return {spec.name: spec.metadata["positions"] for spec in fields(cls)}
+@dataclass(frozen=True, slots=True)
+class AirtableSwitches(Positions):
+    """One position for every unknown of Airtable (destinations reference, sections 2 to 8)."""
 
-    @classmethod
-    def variations(cls) -> Iterator[tuple[str, Any, Switches]]:
-        """Each position that is not a default, in turn: the switch, the position, and all switches with only that one turned."""
-        for name, positions in cls.choices().items():
-            for position in positions[1:]:
-                yield name, position, replace(cls(), **{name: position})
+    # --- writing (sections 2, 3, 8, 12) ---
+    many_matches: str = _switch("INVALID_REQUEST_UNKNOWN", "INVALID_RECORDS")  # the error of an upsert that matches several records
+    twice_in_one: str = _switch("creates two", "422")  # the same new key twice in one upsert
+    empty_key: str = _switch("creates", "422")
+    folds_case: bool = _switch(False, True)  # an upsert's match ignores case
+    control_characters: str = _switch("422", "kept")  # C0 but tab and line ends, and lone surrogates
+    long_text: str = _switch("422", "cut")  # above 100,000 UTF-16 units
+    time_in_date: str = _switch("422", "cut")  # a date-time in a date field
+    creates_choices: bool = _switch(True, False)  # whether the token's user may add choices to a select field
+    empty_choices: bool = _switch(True, False)  # whether a select field may be made without any
+
+    # --- attachments (section 4) ---
+    fetch_seconds: int = _switch(0, 30)  # how long until a link that was written is downloaded
+    too_large: int = _switch(413, 422)  # the answer to an upload above the limit
+    upload_limit: str = _switch("raw", "encoded")  # what the 5 MB are counted of
+
+    # --- limits and errors (sections 6, 8) ---
+    limit_body: str = _switch("errors", "error")
+    lockout_extends: bool = _switch(False, True)  # requests during a lock-out prolong it
+    full_base: str = _switch("INVALID_REQUEST_UNKNOWN", "ROW_LIMIT_EXCEEDED")  # the error of one record too many
+    missing_base: int = _switch(403, 404)

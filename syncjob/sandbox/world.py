@@ -7,23 +7,32 @@ import threading
 import time
 from collections.abc import Callable
 
+from .airtable import AirtableWorld
 from .missive import MissiveWorld
 from .missive import seed as missive_seed
-from .switches import Switches
+from .switches import AirtableSwitches, Switches
 from .teamwork import TeamworkWorld
 from .teamwork import seed as teamwork_seed
 
 
 class World:
-    """Teamwork and Missive, with one clock and one lock. Change it with the verbs of `teamwork` and `missive`."""
+    """Teamwork, Missive and Airtable, with one clock and one lock. Change it with the verbs of `teamwork`, `missive` and `airtable`."""
 
-    def __init__(self, seed: int, *, clock: Callable[[], float] = time.time, switches: Switches | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        clock: Callable[[], float] = time.time,
+        switches: Switches | None = None,
+        airtable: AirtableSwitches | None = None,
+    ) -> None:
         self.seed = seed
         self.clock = clock
         self.switches = switches or Switches()
         self.lock = threading.RLock()
         self.teamwork = TeamworkWorld(self.switches, clock, self.lock, random.Random(f"{seed} teamwork"))
         self.missive = MissiveWorld(self.switches, clock, self.lock, random.Random(f"{seed} missive"))
+        self.airtable = AirtableWorld(airtable or AirtableSwitches(), clock, self.lock, random.Random(f"{seed} airtable"))
 
     @classmethod
     def seeded(
@@ -35,9 +44,10 @@ class World:
         messages_per_conversation: int = 3,
         clock: Callable[[], float] = time.time,
         switches: Switches | None = None,
+        airtable: AirtableSwitches | None = None,
     ) -> World:
-        """A world with so much in it. The same seed at the same time gives the same world."""
-        world = cls(seed, clock=clock, switches=switches)
+        """A world with so much in it; Airtable's base is empty. The same seed at the same time gives the same world."""
+        world = cls(seed, clock=clock, switches=switches, airtable=airtable)
         frozen = int(clock())  # time stands still while the world is made, or two of them would differ
         world.teamwork.clock = world.missive.clock = lambda: frozen
         teamwork_seed.fill(world.teamwork, tasks, random.Random(f"{seed} tasks"))

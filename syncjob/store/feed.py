@@ -13,6 +13,8 @@ from syncjob.store.tables import bodies, destinations, epochs, rows
 
 BATCH_ROWS, BATCH_BYTES = 1000, 8_000_000
 """A batch is one transaction of a destination: large enough to be fast, small enough to be cheap to repeat and to hold."""
+BARE_BYTES = 100_000
+"""What a row without content weighs, since the destination's own content will take its place."""
 
 
 class Feed:
@@ -65,7 +67,7 @@ class Feed:
             .execution_options(yield_per=50)
         )
         for stream, key, at, data, deleted_at, body, size in self._connection.execute(query):
-            yield FeedRow(stream, key, at, {**data, **(body or {})}, deleted_at), 1000 + (size or 0)
+            yield FeedRow(stream, key, at, {**data, **(body or {})}, deleted_at), 1000 + (size or 0) if data else BARE_BYTES
 
     def _epoch_of(self, seq: int) -> str:
         query = sa.select(epochs.c.epoch).where(epochs.c.first_seq <= seq).order_by(epochs.c.first_seq.desc()).limit(1)

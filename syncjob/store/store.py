@@ -12,16 +12,18 @@ from syncjob.core.model import Json, Row
 from syncjob.store.engine import migrate, open_engine, unusable
 from syncjob.store.feed import Feed
 from syncjob.store.mirror import Mirror, new_epoch
+from syncjob.store.strangers import Strangers
 from syncjob.store.walks import Walks
 
 
 @dataclass(frozen=True, slots=True)
 class Tx:
-    """One transaction: the mirror, the walks and the feed as they stand in it."""
+    """One transaction: the mirror, the walks, the feed and the strangers as they stand in it."""
 
     mirror: Mirror
     walks: Walks
     feed: Feed
+    strangers: Strangers
 
 
 class Store:
@@ -48,7 +50,8 @@ class Store:
     def _transaction(self, mode: str) -> Iterator[Tx]:
         try:
             with self._engine.connect().execution_options(begin=mode) as connection, connection.begin():
-                yield Tx(Mirror(connection, self._epoch), Walks(connection), Feed(connection))
+                mirror = Mirror(connection, self._epoch)
+                yield Tx(mirror, Walks(connection), Feed(connection), Strangers(connection, mirror))
         except sa.exc.DatabaseError as error:
             raise unusable(error, self._path) from None
 
@@ -75,6 +78,9 @@ class KnownTo:
 
     def waiting(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
         return self.tx.walks.wanted_already(self.source, kind, keys)
+
+    def given_up(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
+        return self.tx.walks.given_up(self.source, kind, keys)
 
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         return self.tx.mirror.names(self.source, section, keys)

@@ -1,23 +1,20 @@
 """A destination in memory: the whole contract, short enough to trust."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from syncjob.core.errors import SyncjobError
-from syncjob.core.model import EMAILS, Batch, Json, Position, Receipt
+from syncjob.core.model import ATTACHMENTS, EMAILS, Batch, FeedRow, Json, Position, Receipt
 from syncjob.core.ports import Clock
-from syncjob.core.tables import ATTACHMENTS_TABLE, TABLES
-from syncjob.destinations import ATTACHMENTS
+from syncjob.core.tables import SQL_TABLES
 from syncjob.destinations.sql_rows import Rendered, attachment_rows, render
-
-ALL = {**TABLES, ATTACHMENTS: ATTACHMENTS_TABLE}
 
 
 @dataclass(slots=True)
 class Held:
     """What outlives the destination that wrote it."""
 
-    rows: dict[str, dict[str, Rendered]] = field(default_factory=lambda: {stream: {} for stream in ALL})
+    rows: dict[str, dict[str, Rendered]] = field(default_factory=lambda: {stream: {} for stream in SQL_TABLES})
     position: Position | None = None
 
 
@@ -29,32 +26,45 @@ class MemoryDestination:
     clock: Clock
     held: Held = field(default_factory=Held)
     fault: SyncjobError | None = None
+    streams = tuple(SQL_TABLES)
 
     def prepare(self) -> Position | None:
         self._fail()
         return self.held.position
 
-    def deliver(self, batch: Batch) -> Receipt:
+    position = prepare
+
+    def deliver(self, batch: Batch, *, by_content: bool = False) -> Receipt:
         self._fail()
         emails = [row for row in batch.rows if row.stream == EMAILS]
-        rows: dict[str, dict[str, Rendered]] = {stream: {} for stream in ALL}
+        rows: dict[str, dict[str, Rendered]] = {stream: {} for stream in SQL_TABLES}
         for row in batch.rows:
-            rows[row.stream][row.key] = render(TABLES[row.stream], row.key, row.data, row.deleted_at)
+            rows[row.stream][row.key] = _render(row)
         mine = {email.key for email in emails}
         live = [row for row in self.rows(ATTACHMENTS) if row["email_id"] in mine and not row["deleted"]]
-        rows[ATTACHMENTS] = attachment_rows(emails, live, self.clock.now())
-        written = sum(self.held.rows[stream].get(key) != row for stream in TABLES for key, row in rows[stream].items())
-        for stream, found in rows.items():
-            self.held.rows[stream].update(found)
+        attached = attachment_rows(emails, live, self.clock.now())
+        written = sum(self._write(stream, found, by_content) for stream, found in rows.items())
+        self._write(ATTACHMENTS, attached, by_content)
         self.held.position = batch.position
         return Receipt(written)
 
-    def rows(self, stream: str, *, after: str = "") -> Iterator[Mapping[str, Json]]:
+    def _write(self, stream: str, rows: Mapping[str, Rendered], by_content: bool) -> int:
+        held = self.held.rows[stream]
+        there = {key for key, row in rows.items() if key in held and (held[key] == row if by_content else held[key].hash == row.hash)}
+        held.update({key: row for key, row in rows.items() if key not in there})
+        return len(rows) - len(there)
+
+    def rows(self, stream: str, *, after: str = "", keys: Collection[str] | None = None) -> Iterator[Mapping[str, Json]]:
         self._fail()
-        names = [column.name for column in ALL[stream].columns] + ["deleted", "deleted_at"]
         for key, row in sorted(self.held.rows[stream].items()):
-            if key > after:
-                yield dict(zip(names, row.values, strict=True))
+            if key > after and (keys is None or key in keys):
+                yield _named(stream, row)
+
+    def live(self, stream: str) -> Iterator[str]:
+        return (key for key, row in sorted(self.held.rows[stream].items()) if not _named(stream, row)["deleted"])
+
+    def rendered(self, row: FeedRow) -> Mapping[str, Json]:
+        return _named(row.stream, _render(row))
 
     def close(self) -> None:
         pass
@@ -62,3 +72,12 @@ class MemoryDestination:
     def _fail(self) -> None:
         if self.fault:
             raise self.fault
+
+
+def _render(row: FeedRow) -> Rendered:
+    return render(SQL_TABLES[row.stream], row.key, row.data, row.deleted_at)
+
+
+def _named(stream: str, row: Rendered) -> Mapping[str, Json]:
+    names = [column.name for column in SQL_TABLES[stream].columns] + ["deleted", "deleted_at"]
+    return dict(zip(names, row.values, strict=True))

@@ -13,6 +13,7 @@ import psycopg2
 from syncjob.core.errors import SyncjobError
 from syncjob.core.model import EMAILS, TASKS, Batch, FeedRow, Json, Position, Receipt
 from syncjob.core.ports import Destination
+from syncjob.core.tables import SQL_TABLES
 from syncjob.destinations import SqlDestination, postgres_url, sqlite_url
 from tests.contracts.memory import Held, MemoryDestination
 
@@ -41,6 +42,10 @@ class Place:
 
     sql: Callable[[str], list[tuple[Any, ...]]]
     stamp: str
+    edit: Callable[[str, str, str, str], None]
+    """As a person would who has the database open: in the row of this stream and key, set a column to a text."""
+    remove: Callable[[str, str], None]
+    """Likewise, take a row away."""
 
     def __init__(self, make: Callable[[], Destination], clock: HandClock) -> None:
         self._make, self.clock, self._open = make, clock, list[Destination]()
@@ -56,7 +61,32 @@ class Place:
 
 def memory_place() -> Place:
     clock, held = HandClock(), Held()
-    return Place(lambda: MemoryDestination("memory", clock, held), clock)
+    place = Place(lambda: MemoryDestination("memory", clock, held), clock)
+
+    def edit(stream: str, key: str, column: str, value: str) -> None:
+        place_of = [each.name for each in SQL_TABLES[stream].columns].index(column)
+        row = held.rows[stream][key]
+        held.rows[stream][key] = row._replace(values=[*row.values[:place_of], value, *row.values[place_of + 1 :]])
+
+    def remove(stream: str, key: str) -> None:
+        del held.rows[stream][key]
+
+    place.edit, place.remove = edit, remove
+    return place
+
+
+def by_sql(place: Place) -> None:
+    """What a person does in a SQL database."""
+
+    def edit(stream: str, key: str, column: str, value: str) -> None:
+        table = SQL_TABLES[stream]
+        place.sql(f"UPDATE {table.name} SET {column} = '{value}' WHERE {table.key} = '{key}'")
+
+    def remove(stream: str, key: str) -> None:
+        table = SQL_TABLES[stream]
+        place.sql(f"DELETE FROM {table.name} WHERE {table.key} = '{key}'")
+
+    place.edit, place.remove = edit, remove
 
 
 def sqlite_place(path: Path) -> Place:
@@ -71,6 +101,7 @@ def sqlite_place(path: Path) -> Place:
             connection.close()
 
     place.sql, place.stamp = sql, "rowid"
+    by_sql(place)
     return place
 
 
@@ -88,6 +119,7 @@ def postgres_place(dsn: str) -> Place:
             connection.close()
 
     place.sql, place.stamp = sql, "xmin::text, ctid::text"
+    by_sql(place)
     return place
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from syncjob.core.errors import Rejected
-from syncjob.core.model import EMAILS, TASKS, FeedRow, Json, Receipt
+from syncjob.core.model import EMAILS, TASKS, Batch, FeedRow, Json, Receipt
 from syncjob.destinations import ATTACHMENTS
 from tests.contracts.places import (
     LATER,
@@ -104,6 +104,61 @@ def test_many_rows_come_back_each_once_while_others_are_written(place: Place) ->
         if len(seen) % 500 == 0:
             deliver(destination, task("00000", title=str(len(seen))))
     assert seen == [f"{number:05}" for number in range(2_500)]
+
+
+def test_a_position_is_told_without_making_anything(place: Place) -> None:
+    assert place.open().position() is None
+    destination = ready(place)
+    assert destination.position() is None
+    deliver(destination, task(), seq=7)
+    assert place.open().position() == at(7)
+
+
+def test_some_rows_can_be_asked_for_by_their_keys(place: Place) -> None:
+    destination = ready(place)
+    deliver(destination, *(task(str(number)) for number in range(30)))
+    assert [row["task_id"] for row in destination.rows(TASKS, keys=["7", "29", "77"])] == ["29", "7"]
+    assert list(destination.rows(TASKS, keys=[])) == []
+
+
+def test_the_keys_of_live_rows_come_in_order(place: Place) -> None:
+    destination = ready(place)
+    deliver(destination, *(task(f"{number:04}", gone=None if number % 3 else NOON) for number in range(2_500)), email())
+    assert list(destination.live(TASKS)) == [f"{number:04}" for number in range(2_500) if number % 3]
+    assert [list(destination.live(stream)) for stream in destination.streams[1:]] == [["m1"], []]
+
+
+def test_a_rendered_row_is_what_comes_back(place: Place) -> None:
+    destination = ready(place)
+    for row in (task(progress=None, tags=["\x00"]), task("2", gone=NOON), email(body_html="\ud800")):
+        deliver(destination, row)
+        assert list(destination.rows(row.stream, keys=[row.key])) == [destination.rendered(row)]
+    with pytest.raises(Rejected):
+        destination.rendered(task(tags="x"))
+
+
+def test_what_somebody_edited_or_removed_is_brought_back_by_content_alone(place: Place) -> None:
+    destination = ready(place)
+    whole = [*(task(str(number)) for number in range(5)), email(attachments=[attachment("f1"), attachment("f2")])]
+    deliver(destination, *whole)
+    before = [rows(place, stream) for stream in destination.streams]
+    place.edit(TASKS, "1", "title", "Edited")
+    place.edit(EMAILS, "m1", "body_html", "Edited")
+    place.edit(ATTACHMENTS, "f1", "filename", "Edited")
+    place.remove(TASKS, "3")
+    assert deliver(destination, *whole) == Receipt(1)  # what was removed is missed, what was edited is not
+    assert rows(place)["1"]["title"] == "Edited"
+    assert destination.deliver(Batch(tuple(whole), at(1)), by_content=True) == Receipt(2)
+    assert [rows(place, stream) for stream in destination.streams] == before
+    assert destination.deliver(Batch(tuple(whole), at(1)), by_content=True) == Receipt(0)
+
+
+def test_an_attachment_can_be_delivered_by_itself(place: Place) -> None:
+    destination = ready(place)
+    deliver(destination, email(attachments=[attachment()]))
+    alone = FeedRow(ATTACHMENTS, "f1", 1, attachment(email_id="m1", filename="new.png"), NOON)
+    assert deliver(destination, alone) == Receipt(1)
+    assert rows(place, ATTACHMENTS)["f1"] == destination.rendered(alone)
 
 
 HOSTILE = [
