@@ -72,6 +72,10 @@ class SourcePart:
                 self._rhythm = _done(self._rhythm, walk.kind)
         return None
 
+    def new_cycle(self) -> None:
+        """Count finished walks anew."""
+        self.finished = []
+
     def rest(self, now: datetime) -> Rest | None:
         """Until when there is nothing to do; None: there is something."""
         step = next_step(now, self._standing(now), self._rhythm)

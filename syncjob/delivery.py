@@ -25,6 +25,10 @@ class DestinationPart:
         self._store, self._clock = store, clock
         self._position: Position | None = None
 
+    def new_cycle(self) -> None:
+        """Count written and parked rows anew."""
+        self.written = self.parked = 0
+
     def step(self) -> Rest | None:
         """Deliver one batch. Raises SyncjobError when that failed: the position waits."""
         if self._position is None:

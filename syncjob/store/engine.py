@@ -15,6 +15,10 @@ from syncjob.core.errors import ConfigError, Transient
 from syncjob.store import tables
 
 
+LOG_LIMIT = "journal_size_limit=8000000"
+"""What a checkpoint leaves of the log's file, which else stays as long as it ever was."""
+
+
 def open_engine(path: Path) -> sa.Engine:
     """An engine on the store's file (created 0600), with the durability that the promises rest on.
 
@@ -31,7 +35,7 @@ def open_engine(path: Path) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not guessed by the driver
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "cache_size=-16000", "mmap_size=0"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "cache_size=-16000", "mmap_size=0", LOG_LIMIT):
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")
