@@ -10,11 +10,16 @@ from sqlalchemy.dialects.sqlite import insert
 from syncjob.core.model import Batch, FeedRow, Position
 from syncjob.store.mirror import Mirror
 from syncjob.store.tables import bodies, destinations, epochs, rows
+from syncjob.store.tables import dead_letters as letters
 
 BATCH_ROWS, BATCH_BYTES = 1000, 8_000_000
 """A batch is one transaction of a destination: large enough to be fast, small enough to be cheap to repeat and to hold."""
 BARE_BYTES = 100_000
 """What a row without content weighs, since the destination's own content will take its place."""
+
+ROWS = sa.select(
+    rows.c.stream, rows.c.key, rows.c.seq, rows.c.data, rows.c.deleted_at, bodies.c.body, sa.func.length(bodies.c.body)
+).select_from(rows.outerjoin(bodies, (bodies.c.stream == rows.c.stream) & (bodies.c.key == rows.c.key)))  # fmt: skip
 
 
 class Feed:
@@ -57,15 +62,22 @@ class Feed:
         """How many rows wait above `seq`."""
         return self._connection.execute(sa.select(sa.func.count()).where(rows.c.seq > seq)).scalar_one()
 
+    def row(self, stream: str, key: str) -> FeedRow | None:
+        """The row of a key as it is now; None: it has none, or none that destinations hear of."""
+        query = ROWS.where(rows.c.stream == stream, rows.c.key == key, rows.c.seq.is_not(None))
+        return next((row for row, _ in self._rows(query)), None)
+
+    def witness(self, reader: str, stream: str, seq: int) -> list[FeedRow]:
+        """The newest row that a destination which read up to `seq` took, of this stream if there is any; a list of one or none."""
+        refused = sa.exists().where(letters.c.part == reader, letters.c.stream == rows.c.stream, letters.c.key == rows.c.key)
+        bare = sa.type_coerce(rows.c.data, sa.Text) == "{}"  # its content is only there, so it cannot be written again from here
+        taken = ROWS.where(rows.c.seq <= seq, ~refused, ~bare).order_by(rows.c.seq.desc()).limit(1)
+        return [row for row, _ in (*self._rows(taken.where(rows.c.stream == stream)), *self._rows(taken))][:1]
+
     def _read(self, seq: int, limit: int) -> Iterator[tuple[FeedRow, int]]:
-        query = (
-            sa.select(rows.c.stream, rows.c.key, rows.c.seq, rows.c.data, rows.c.deleted_at, bodies.c.body, sa.func.length(bodies.c.body))
-            .select_from(rows.outerjoin(bodies, (bodies.c.stream == rows.c.stream) & (bodies.c.key == rows.c.key)))
-            .where(rows.c.seq > seq)
-            .order_by(rows.c.seq)
-            .limit(limit)
-            .execution_options(yield_per=50)
-        )
+        return self._rows(ROWS.where(rows.c.seq > seq).order_by(rows.c.seq).limit(limit).execution_options(yield_per=50))
+
+    def _rows(self, query: sa.Select[Any]) -> Iterator[tuple[FeedRow, int]]:
         for stream, key, at, data, deleted_at, body, size in self._connection.execute(query):
             yield FeedRow(stream, key, at, {**data, **(body or {})}, deleted_at), 1000 + (size or 0) if data else BARE_BYTES
 
