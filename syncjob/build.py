@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from syncjob.core.errors import ConfigError
@@ -45,6 +45,8 @@ class Job:
     sources: Sequence[SourcePart]
     destinations: Sequence[DestinationPart]
     apis: Sequence[tuple[str, Api]]
+    under_way: dict[str, float] = field(default_factory=dict)
+    """Since when each part is at the step that it is at."""
 
     def close(self) -> None:
         """Let go of connections and files."""

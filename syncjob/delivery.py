@@ -27,8 +27,8 @@ class DestinationPart:
         self._position: Position | None = None
 
     def new_cycle(self) -> None:
-        """Count written and parked rows anew."""
-        self.written = self.parked = 0
+        """Count written rows anew."""
+        self.written = 0
 
     def step(self) -> Rest | None:
         """Deliver one batch. Raises SyncjobError when that failed: the position waits."""

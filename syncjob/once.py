@@ -45,8 +45,10 @@ def run_cycle(settings: Settings, job: Job, report: Report, stop: threading.Even
     """Take every step that is due, and report."""
     began = datetime.now(UTC)
     job.store.tidy(began, timedelta(days=settings.history_days))
-    for part in (*job.sources, *job.destinations):
-        part.new_cycle()
+    for source in job.sources:
+        source.new_cycle()
+    for destination in job.destinations:
+        destination.new_cycle()
     outcome = _Watched(job, report, stop).run()
     return _tell(settings, job, outcome, report, began)
 
@@ -68,7 +70,11 @@ class _Watched:
         return outcome
 
     def _step(self, name: str, take: Any) -> Any:
-        result = self._report.step(name, take)
+        self._job.under_way[name] = monotonic()
+        try:
+            result = self._report.step(name, take)
+        finally:
+            del self._job.under_way[name]
         for part in self._job.sources:
             if part.name == name:
                 self._show(part)

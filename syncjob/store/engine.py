@@ -14,7 +14,6 @@ from sqlalchemy.schema import CreateColumn
 from syncjob.core.errors import ConfigError, Transient
 from syncjob.store import tables
 
-
 LOG_LIMIT = "journal_size_limit=8000000"
 """What a checkpoint leaves of the log's file, which else stays as long as it ever was."""
 

@@ -17,7 +17,6 @@ from syncjob.store.mirror import Mirror, new_epoch
 from syncjob.store.strangers import Strangers
 from syncjob.store.walks import Walks
 
-
 TIDIED, TIDY_EVERY = "tidied", timedelta(days=1)
 
 
@@ -63,10 +62,11 @@ class Store:
 
     def tidy(self, now: datetime, keep: timedelta) -> None:
         """Once a day: forget walks that ended longer ago than `keep`, and give the log's room on the disk back."""
-        with self.begin() as tx:
+        with self.read() as tx:
             last = tx.mirror.meta(TIDIED)
-            if last and timedelta() <= now - datetime.fromisoformat(last) < TIDY_EVERY:
-                return
+        if last and timedelta() <= now - datetime.fromisoformat(last) < TIDY_EVERY:
+            return
+        with self.begin() as tx:
             tx.walks.forget_finished(now - keep)
             tx.mirror.set_meta(TIDIED, now.isoformat())
         with self._engine.connect() as connection:
