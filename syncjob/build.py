@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from syncjob.core.errors import ConfigError
 from syncjob.core.ports import Destination, Source
@@ -102,7 +103,7 @@ def _access(settings: Settings, source: str) -> str:
 
 def _teamwork_api(settings: Settings, clock: WallClock) -> Api:
     windows = _windows(settings.teamwork_rate_limit) or (TEAMWORK_WINDOW,)
-    limiter = Limiter(windows, SHARES, clock, settings.state / "teamwork.limits", learns=settings.teamwork_rate_limit is None)
+    limiter = Limiter(windows, SHARES, clock, _log(settings, "teamwork"), learns=settings.teamwork_rate_limit is None)
     key = settings.teamwork_api_key
     return _api(
         "teamwork",
@@ -115,8 +116,13 @@ def _teamwork_api(settings: Settings, clock: WallClock) -> Api:
     )
 
 
+def _log(settings: Settings, name: str) -> Path | None:
+    """Where all processes note their requests; nowhere while there is no state folder, since `check` makes none."""
+    return settings.state / f"{name}.limits" if settings.state.is_dir() else None
+
+
 def _missive_api(settings: Settings, clock: WallClock) -> Api:
-    limiter = Limiter(_windows(settings.missive_rate_limit), SHARES, clock, settings.state / "missive.limits")
+    limiter = Limiter(_windows(settings.missive_rate_limit), SHARES, clock, _log(settings, "missive"))
     token = settings.missive_api_token
     return _api(
         "missive",

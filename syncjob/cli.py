@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="how far everything is; asks nobody")
     status.add_argument("--json", action="store_true", help="print one JSON document")
 
+    commands.add_parser("check", help="whether a run would find all that it needs; changes nothing")
     _add_dead(commands.add_parser("dead", help="records that could not be read, or were refused"))
 
     demo = commands.add_parser("demo", help="see the whole job run against a sandbox: no account, no key")
@@ -122,6 +123,15 @@ def _status(args: argparse.Namespace, environ: Mapping[str, str], stop: threadin
     return _with_settings(work, environ, as_json=args.json, need_source=False)
 
 
+def _check(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
+    def work(settings: Settings, report: Report) -> int:
+        from syncjob.check import run_check
+
+        return run_check(settings, report, stop)
+
+    return _with_settings(work, environ)
+
+
 def _dead(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
     def work(settings: Settings, report: Report) -> int:
         from syncjob import dead
@@ -155,7 +165,7 @@ def _sandbox(args: argparse.Namespace, environ: Mapping[str, str], stop: threadi
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str], threading.Event], int]] = {
-    "once": _once, "run": _run, "status": _status, "dead": _dead, "demo": _demo, "sandbox": _sandbox,
+    "once": _once, "run": _run, "status": _status, "check": _check, "dead": _dead, "demo": _demo, "sandbox": _sandbox,
 }  # fmt: skip
 
 

@@ -55,7 +55,7 @@ class Store:
                 mirror = Mirror(connection, self._epoch)
                 yield Tx(mirror, Walks(connection), Letters(connection), Feed(connection), Strangers(connection, mirror))
         except sa.exc.DatabaseError as error:
-            raise unusable(error, self._path) from None
+            raise unusable(error.orig, self._path) from None
 
     def close(self) -> None:
         """Let go of the file."""
