@@ -52,7 +52,7 @@ def _looks(settings: Settings, scratch: Store, clock: WallClock) -> Iterator[Loo
     yield "disk", lambda: _disk(settings.state)
     for source in settings.sources:
         yield source, lambda name=source: _source(name, settings, scratch, clock)  # type: ignore[misc]
-    if "sqlite" in settings.db_backend:
+    if "sqlite" in settings.db_backend and settings.sqlite_file.parent != settings.state:
         yield "folder of SQLITE_PATH", lambda: _folder(settings.sqlite_file.parent, "SQLITE_PATH")
     for destination in settings.db_backend:
         yield destination, lambda name=destination: _destination(name, settings, clock)  # type: ignore[misc]
