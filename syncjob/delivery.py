@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from syncjob.core.errors import Rejected, SyncjobError, Transient
@@ -17,11 +18,15 @@ KEYS = 1000
 
 
 class DestinationPart:
-    """A destination at work: it reads the feed above its own position, at its own pace."""
+    """A destination at work: it reads the feed above its own position, at its own pace.
 
-    def __init__(self, destination: Destination, store: Store, clock: Clock) -> None:
+    `by_content`: also rows that somebody else changed in the destination are made right when they are delivered.
+    """
+
+    def __init__(self, destination: Destination, store: Store, clock: Clock, *, by_content: bool = False) -> None:
         self.name, self.destination = destination.name, destination
         self.written = self.parked = 0
+        self._write = partial(destination.deliver, by_content=by_content)
         self._store, self._clock = store, clock
         self._position: Position | None = None
 
@@ -37,6 +42,20 @@ class DestinationPart:
         self._position = batch.position
         self._note(error=None)
         return None
+
+    def rewind(self) -> None:
+        """Begin again at the start of the feed: every row is delivered again."""
+        self._position = replace(self._adopt(self.destination.prepare()), seq=0)
+
+    def repair(self, rows: Sequence[FeedRow]) -> int:
+        """Deliver these rows beside the feed; how many were accepted. Raises as `step`, which must have come to rest before."""
+        assert self._position is not None
+        return len(self._deliver(Batch(tuple(rows), self._position)))
+
+    @property
+    def position(self) -> Position | None:
+        """Where it stands, as far as this run knows."""
+        return self._position
 
     @property
     def seq(self) -> int:
@@ -80,8 +99,8 @@ class DestinationPart:
         known = (row if row.data else replace(row, data=own.get((row.stream, row.key), NOTHING)) for row in batch.rows)
         return replace(batch, rows=tuple(row for row in known if row.data))
 
-    def _deliver(self, batch: Batch) -> None:
-        """Write a batch. Where rows are refused for their own sake, halve it until they stand alone, and park those.
+    def _deliver(self, batch: Batch) -> Sequence[FeedRow]:
+        """Write a batch; the rows that were accepted. Rows refused for their own sake are halved out until they stand alone, and parked.
 
         Halves before a bad row are written with their own position: a crash in between repeats nothing.
         """
@@ -93,12 +112,13 @@ class DestinationPart:
             )
         self.parked += self._park(refused, accepted)
         if refused:
-            self.destination.deliver(Batch((), batch.position))
+            self._write(Batch((), batch.position))
+        return accepted
 
     def _halve(self, batch: Batch, refused: list[tuple[FeedRow, Rejected]]) -> list[FeedRow]:
         """Deliver what can be delivered; the rows that were accepted."""
         try:
-            self.written += self.destination.deliver(batch).written
+            self.written += self._write(batch).written
             return list(batch.rows)
         except Rejected as error:
             if len(batch.rows) == 1:
