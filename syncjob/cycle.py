@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from syncjob.absorb import NO_DATE, absorb, finish
-from syncjob.core.errors import ConfigError, Transient
+from syncjob.core.errors import ConfigError, Incomplete, Transient
 from syncjob.core.model import Answer, Call, Walk, WalkKind, Want
 from syncjob.core.ports import Clock, Source
 from syncjob.core.steps import Absorb, Ask, Begin, Finish, Identify, Rest, Rhythm, Standing, Turn, next_step
+from syncjob.postpone import Postponed, take_over
 from syncjob.spool import Spool, UnknownLeaf
 from syncjob.store.store import KnownTo, Store
 
@@ -35,6 +36,7 @@ class SourcePart:
         self._access, self._overlap, self._process_after = access, overlap, process_after
         self._share, self._allow, self._new_identity = share, allow_deletes, new_identity
         self._changes_at: datetime | None = None
+        self._postponed = Postponed(source.name, store)
         with store.read() as tx:
             newest = max([int(tx.mirror.meta("observed")), *(int(path.stem) for path in spool.leaves())])
         self._observed = newest
@@ -45,6 +47,7 @@ class SourcePart:
         step = next_step(now, self._standing(now), self._rhythm)
         match step:
             case Rest():
+                self._postponed.tell()
                 return step
             case Absorb():
                 self._absorb(next(self._spool.leaves()), now)
@@ -57,9 +60,7 @@ class SourcePart:
                     call = self.source.page_call(walk, KnownTo(tx, self.name))
                 self._fetch(call, walk)
             case Ask(walk, wants):
-                with self._store.read() as tx:
-                    call = self.source.want_call(wants, KnownTo(tx, self.name))
-                self._fetch(call, walk)
+                self._ask_wants(walk, wants)
             case Finish(walk):
                 finish(walk, self.source, self._store, now, share=self._share, allow=self._allow, process_after=self._process_after)
                 self.finished.append(walk.id)
@@ -118,11 +119,17 @@ class SourcePart:
         with self._store.begin() as tx:
             checkpoint = tx.walks.stream(stream)["checkpoint"]
             since = checkpoint - self._overlap if kind == "changes" and checkpoint else None
+            waiting = [walk for walk in tx.walks.open(stream) if walk.kind == kind == "changes"]
             new = Walk(0, stream, kind, since, None, {}, now, self._observed + 1, reread=reread)
             walk = tx.walks.begin(new, live=tx.mirror.live(stream))
             tx.walks.update(walk.id, position=dict(self.source.begin(walk)))
+            for old in waiting:
+                take_over(walk, old, tx, now)
+            if kind != "changes":
+                tx.walks.revive(self.name, walk.id)
         if kind == "changes" or checkpoint is None:
             self._changes_at = now
+            self._postponed.new_cycle()
 
     def _fetch(self, call: Call, walk: Walk | None) -> None:
         """One request: its answer is durable in the spool before anything is decided about it."""
@@ -134,6 +141,16 @@ class SourcePart:
             self._check_clock(answer)
         leaf = self._spool.write(observed=self._observed, walk=walk.id if walk else None, call=call, answer=answer)
         absorb(leaf, self.source, self._store, self._spool, self._clock.now())
+
+    def _ask_wants(self, walk: Walk | None, wants: Sequence[Want]) -> None:
+        with self._store.read() as tx:
+            call = self.source.want_call(wants, KnownTo(tx, self.name))
+        try:
+            self._fetch(call, walk)
+        except (Transient, Incomplete) as error:
+            self._postponed.failed(wants, walk, error, self._clock.now())
+        else:
+            self._postponed.answered(wants)
 
     def _check_clock(self, answer: Answer) -> None:
         """The first answer's `Date` becomes the checkpoint, so it must be there and believable."""

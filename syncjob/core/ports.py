@@ -35,6 +35,9 @@ class Known(Protocol):
     def waiting(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
         """Which of these keys are wanted already: key -> the want's `about`."""
 
+    def given_up(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
+        """Which of these keys such a want was given up on for: key -> its `about`. Sweeps and full walks ask it again."""
+
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         """The kept look-up table of a section (`users`, `tags`, ...): id -> what was seen of it last. No keys: all."""
 

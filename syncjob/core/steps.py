@@ -101,9 +101,9 @@ def next_step(now: datetime, standing: Standing, rhythm: Rhythm) -> Step:
     if not standing.identified:
         return Identify()
     walks = {walk.kind: walk for walk in standing.walks}
-    if "changes" in walks and (step := _go_on(walks["changes"], standing)):
-        return step
     due = _due(now, standing, rhythm)
+    if "changes" in walks and (step := _go_on(walks["changes"], standing)) and not (due == "changes" and _is_retry(step)):
+        return step
     if due == "changes":
         return Begin("changes")
     if asks := standing.asks.get(None):
@@ -121,8 +121,8 @@ def _due(now: datetime, standing: Standing, rhythm: Rhythm) -> WalkKind | None:
     open_kinds = {walk.kind for walk in standing.walks}
     if standing.checkpoint is None:
         return None if "full" in open_kinds else "full"
-    if "changes" not in open_kinds and (standing.changes_at is None or now >= standing.changes_at + rhythm.poll):
-        return "changes"
+    if standing.changes_at is None or now >= standing.changes_at + rhythm.poll:
+        return "changes"  # one that is still open only waits: the new one takes over what it has to ask
     if open_kinds & {"sweep", "full"}:
         return None
     if rhythm.full_asked or standing.scope_grew:
@@ -141,6 +141,11 @@ def _go_on(walk: Walk, standing: Standing) -> Step | None:
     if asks := standing.asks.get(walk.id):
         return Ask(walk, asks)
     return None if walk.id in standing.waiting else Finish(walk)
+
+
+def _is_retry(step: Step) -> bool:
+    """Whether nothing is left to ask but what failed before: that must not keep newer changes waiting."""
+    return isinstance(step, Ask) and step.wants[0].not_before is not None
 
 
 def _next_time(standing: Standing, rhythm: Rhythm) -> datetime | None:

@@ -79,5 +79,8 @@ class KnownTo:
     def waiting(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
         return self.tx.walks.wanted_already(self.source, kind, keys)
 
+    def given_up(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
+        return self.tx.walks.given_up(self.source, kind, keys)
+
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         return self.tx.mirror.names(self.source, section, keys)

@@ -35,7 +35,9 @@ def _sight() -> Insert:
 
 def _want() -> Insert:
     statement = insert(wants)
-    again = {name: statement.excluded[name] for name in ("walk", "about", "tries")} | {"not_before": None}
+    new = statement.excluded
+    again = {"walk": new.walk, "about": new.about, "tries": sa.func.max(new.tries, wants.c.tries)}
+    again |= {name: sa.func.coalesce(new[name], wants.c[name]) for name in ("most", "not_before")}
     return statement.on_conflict_do_update(index_elements=["source", "kind", "key"], set_=again)
 
 
@@ -47,9 +49,9 @@ SIGHTED = sa.select(sightings.c.key).where(
 )
 OWNED = wants.c.source == sa.bindparam("source"), wants.c.walk.is_not_distinct_from(sa.bindparam("walk"))
 WANTED = (
-    sa.select(wants.c.kind, wants.c.stream, wants.c.key, wants.c.about, wants.c.walk, wants.c.tries)
+    sa.select(wants.c.kind, wants.c.stream, wants.c.key, wants.c.about, wants.c.walk, wants.c.tries, wants.c.most, wants.c.not_before)
     .where(*OWNED, wants.c.kind == sa.bindparam("kind"), sa.or_(wants.c.not_before.is_(None), wants.c.not_before <= sa.bindparam("now")))
-    .order_by(wants.c.id)
+    .order_by(wants.c.not_before.nulls_first(), wants.c.id)
     .limit(sa.bindparam("most"))
 )
 WAITING = sa.select(sa.func.min(wants.c.not_before)).where(*OWNED)
@@ -58,7 +60,13 @@ SETTLE = wants.delete().where(
 )
 SPARE = deletions.delete().where(deletions.c.stream == sa.bindparam("stream_"), among(deletions.c.key))
 UNBURY = dead_letters.delete().where(
-    dead_letters.c.part == sa.bindparam("part_"), dead_letters.c.stream == sa.bindparam("stream_"), among(dead_letters.c.key)
+    dead_letters.c.part == sa.bindparam("part_"),
+    dead_letters.c.stream == sa.bindparam("stream_"),
+    among(dead_letters.c.key),
+    dead_letters.c.kind.is_(None),  # a question that failed is answered by its own answer only
+)
+ANSWER = dead_letters.delete().where(
+    dead_letters.c.part == sa.bindparam("source_"), dead_letters.c.kind == sa.bindparam("kind_"), dead_letters.c.key == sa.bindparam("key_")
 )
 STREAM = streams.select().where(streams.c.stream == sa.bindparam("stream"))
 SOURCE = sources.select().where(sources.c.source == sa.bindparam("source"))
@@ -122,7 +130,7 @@ class Walks:
     # -- wants
 
     def want(self, source: str, found: Iterable[Want]) -> None:
-        """Add questions; the same question asked again starts anew, on behalf of the newer walk."""
+        """Add questions. The same question asked again passes to the newer walk, but keeps its tries and its wait."""
         new = [
             {
                 "source": source,
@@ -132,6 +140,8 @@ class Walks:
                 "walk": want.walk,
                 "about": dict(want.about),
                 "tries": want.tries,
+                "most": want.most,
+                "not_before": want.not_before,
             }
             for want in found
         ]
@@ -139,7 +149,7 @@ class Walks:
             self._connection.execute(WANT, new)
 
     def wanted(self, source: str, walk: int | None, kinds: Iterable[str], now: datetime, *, limit: int = 20) -> list[Want]:
-        """The oldest questions of a walk that may be asked now, a few of each kind."""
+        """The oldest questions of a walk that may be asked now, a few of each kind; those that failed come last."""
         asked = {"source": source, "walk": walk, "now": now, "most": limit}
         return [Want(*want) for kind in kinds for want in self._connection.execute(WANTED, asked | {"kind": kind})]
 
@@ -153,10 +163,16 @@ class Walks:
         return self._connection.execute(WAITING, {"source": source, "walk": walk}).scalar()
 
     def settle(self, source: str, settled: Iterable[tuple[str, str]]) -> None:
-        """Remove questions that were answered."""
+        """Remove questions that were answered, and the dead letters that earlier tries have left."""
         found = [{"source_": source, "kind_": kind, "key_": key} for kind, key in settled]
         if found:
             self._connection.execute(SETTLE, found)
+            self._connection.execute(ANSWER, found)
+
+    def hand_over(self, old: int, new: int) -> None:
+        """Let a walk ask, and delete at its end, what another one no longer will."""
+        for table in (wants, deletions):
+            self._connection.execute(table.update().where(table.c.walk == old).values(walk=new))
 
     # -- deletions, which wait for the end of their walk
 
@@ -202,6 +218,8 @@ class Walks:
                 "key": rejection.key,
                 "error": rejection.error,
                 "raw": rejection.raw,
+                "kind": rejection.want and rejection.want.kind,
+                "about": rejection.want and dict(rejection.want.about),
                 "walk": walk,
                 "last_at": now,
             }
@@ -214,6 +232,19 @@ class Walks:
                 self._connection.execute(dead_letters.insert().values(values | {"first_at": now}))
                 new += 1
         return new
+
+    def given_up(self, source: str, kind: str, keys: Collection[str]) -> dict[str, Mapping[str, Json]]:
+        """Which of these keys a question of that kind was given up on for, and its `about`."""
+        query = sa.select(dead_letters.c.key, dead_letters.c.about).where(
+            dead_letters.c.part == source, dead_letters.c.kind == kind, among(dead_letters.c.key)
+        )
+        return dict(self._connection.execute(query, {"keys": bound(keys)}).all())
+
+    def revive(self, source: str, walk: int) -> None:
+        """Ask again, on behalf of a walk, what was given up on. The dead letters stay until there is an answer."""
+        columns = dead_letters.c.kind, dead_letters.c.stream, dead_letters.c.key, dead_letters.c.about
+        query = sa.select(*columns).where(dead_letters.c.part == source, dead_letters.c.kind.is_not(None))
+        self.want(source, [Want(*found, walk=walk) for found in self._connection.execute(query)])
 
     def count_dead(self, part: str) -> int:
         """How many dead letters a part has."""
