@@ -53,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser("replay", help="deliver every row again, as the mirror has it")
     _add_destinations(replay, required=True)
 
+    _add_dead(commands.add_parser("dead", help="records that could not be read, or were refused"))
+
     demo = commands.add_parser("demo", help="see the whole job run against a sandbox: no account, no key")
     demo.add_argument(
         "--state", type=Path, default=None, metavar="FOLDER", help="keep the demo's data here (default: a new temporary folder)"
@@ -62,6 +64,19 @@ def _parser() -> argparse.ArgumentParser:
     for flag, default in (("--port", 8765), ("--seed", 1), ("--tasks", 200), ("--conversations", 100)):
         sandbox.add_argument(flag, type=int, default=default, help=f"(default: {default})")
     return parser
+
+
+def _add_dead(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs.add_parser("list", help="all of them, and why").add_argument("--json", action="store_true", help="print one JSON document")
+    show = verbs.add_parser("show", help="one, with the types and lengths of its values")
+    show.add_argument("--raw", action="store_true", help="with the values themselves")
+    retry = verbs.add_parser("retry", help="deliver them again to the destination that refused them")
+    for verb in (show, verbs.add_parser("drop", help="forget one")):
+        verb.add_argument("part", metavar="PART", help="the source or destination")
+        verb.add_argument("key", metavar="KEY", help="as in `dead list`")
+    retry.add_argument("part", nargs="?", metavar="DESTINATION", help="only of this destination")
+    retry.add_argument("key", nargs="?", metavar="KEY", help="only this one")
 
 
 def _add_parts(parser: argparse.ArgumentParser) -> None:
@@ -142,6 +157,25 @@ def _replay(args: argparse.Namespace, environ: Mapping[str, str], stop: threadin
     return _with_settings(work, environ, need_source=False)
 
 
+def _dead(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
+    def work(settings: Settings, report: Report) -> int:
+        from syncjob import dead
+
+        match args.verb:
+            case "list":
+                found = dead.listed(settings)
+                report.document(found) if args.json else dead.show_list(found, report)
+            case "show":
+                dead.show(settings, args.part, args.key, raw=args.raw, report=report)
+            case "retry":
+                return dead.retry(settings, args.part, args.key, report, stop)
+            case "drop":
+                dead.drop(settings, args.part, args.key, report)
+        return 0
+
+    return _with_settings(work, environ, as_json=getattr(args, "json", False), need_source=False)
+
+
 def _demo(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
     from syncjob.demo import run_demo
 
@@ -156,7 +190,8 @@ def _sandbox(args: argparse.Namespace, environ: Mapping[str, str], stop: threadi
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str], threading.Event], int]] = {
-    "once": _once, "run": _run, "status": _status, "verify": _verify, "replay": _replay, "demo": _demo, "sandbox": _sandbox,
+    "once": _once, "run": _run, "status": _status, "dead": _dead, "verify": _verify, "replay": _replay, "demo": _demo,
+    "sandbox": _sandbox,
 }  # fmt: skip
 
 

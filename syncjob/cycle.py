@@ -126,7 +126,7 @@ class SourcePart:
             for old in waiting:
                 take_over(walk, old, tx, now)
             if kind != "changes":
-                tx.walks.revive(self.name, walk.id)
+                tx.walks.want(self.name, tx.letters.questions(self.name, walk.id))
         if kind == "changes" or checkpoint is None:
             self._changes_at = now
             self._postponed.new_cycle()

@@ -1,6 +1,6 @@
 """Delivery: the changes feed -> destination, at the destination's own pace."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -11,6 +11,7 @@ from syncjob.core.ports import Clock, Destination
 from syncjob.core.steps import Rest
 from syncjob.core.tables import TABLES
 from syncjob.store import Store
+from syncjob.store.letters import Letter
 from syncjob.store.mirror import FED, by_stream
 
 KEYS = 1000
@@ -25,7 +26,7 @@ class DestinationPart:
 
     def __init__(self, destination: Destination, store: Store, clock: Clock, *, by_content: bool = False) -> None:
         self.name, self.destination = destination.name, destination
-        self.written = self.parked = 0
+        self.written = 0
         self._write = partial(destination.deliver, by_content=by_content)
         self._store, self._clock = store, clock
         self._position: Position | None = None
@@ -38,9 +39,9 @@ class DestinationPart:
             batch = tx.feed.after(self._position.seq)
         if not batch.rows and batch.position == self._position:
             return Rest()
-        self._deliver(self._filled(batch))
+        accepted = self._deliver(self._filled(batch))
         self._position = batch.position
-        self._note(error=None)
+        self._note(accepted)
         return None
 
     def rewind(self) -> None:
@@ -59,8 +60,11 @@ class DestinationPart:
 
     @property
     def seq(self) -> int:
-        """How far it has read the feed, as far as this run knows."""
-        return self._position.seq if self._position else 0
+        """How far it has read the feed, as far as this run knows, else as it was noted last."""
+        if self._position:
+            return self._position.seq
+        with self._store.read() as tx:
+            return next((noted["seq"] for noted in tx.feed.noted() if noted["name"] == self.name), 0)
 
     def failed(self, error: SyncjobError) -> None:
         """Note a failed step for `status`; the next one asks the destination again where it stands."""
@@ -68,6 +72,26 @@ class DestinationPart:
             tx.feed.note(self.name, seq=self._position.seq if self._position else None, level_at=None, error=error.message)
         self._position = None
         self.destination.close()
+
+    def retry(self, letters: Sequence[Letter]) -> int:
+        """Deliver the present rows of these dead letters and nothing else; how many were refused again."""
+        position = self.destination.prepare()
+        if position is None:
+            raise Transient(f"{self.name} has to be filled first", hint="run `python -m syncjob once`")
+        return sum(not self._passes(letter, position) for letter in letters)
+
+    def _passes(self, letter: Letter, position: Position) -> bool:
+        with self._store.read() as tx:
+            row = tx.feed.row(letter.stream, letter.key)
+        try:
+            self.destination.deliver(self._filled(Batch((row,) if row else (), position)))
+        except Rejected as error:
+            assert row is not None
+            self._park([(row, error)])
+            return False
+        with self._store.begin() as tx:
+            tx.letters.forget(letter)
+        return True
 
     def _adopt(self, position: Position | None) -> Position:
         """Where to read on: after what it has, if that speaks of this mirror's past; else from the start."""
@@ -100,17 +124,15 @@ class DestinationPart:
         return replace(batch, rows=tuple(row for row in known if row.data))
 
     def _deliver(self, batch: Batch) -> Sequence[FeedRow]:
-        """Write a batch; the rows that were accepted. Rows refused for their own sake are halved out until they stand alone, and parked.
+        """Write a batch; the rows that were accepted. Of rows that are refused for their own sake, those that stand alone are parked.
 
         Halves before a bad row are written with their own position: a crash in between repeats nothing.
         """
         refused: list[tuple[FeedRow, Rejected]] = []
         accepted = self._halve(batch, refused)
-        if refused and not accepted and len(batch.rows) > 1:
-            raise Transient(
-                f"{self.name} refused every row of a batch: {refused[0][1].message}", hint="see what the destination says; nothing is lost"
-            )
-        self.parked += self._park(refused, accepted)
+        for stream in {row.stream for row, _ in refused}:
+            self._prove(stream, refused[0][1], accepted)
+        self._park(refused)
         if refused:
             self._write(Batch((), batch.position))
         return accepted
@@ -130,14 +152,36 @@ class DestinationPart:
         done = self._halve(Batch(first, self._position), refused)  # a position moves only behind rows that were all decided on
         return done + self._halve(Batch(second, self._position), refused)
 
-    def _park(self, refused: Sequence[tuple[FeedRow, Rejected]], accepted: Sequence[FeedRow]) -> int:
-        now = self._clock.now()
+    def _prove(self, stream: str, refusal: Rejected, accepted: Sequence[FeedRow]) -> None:
+        """A row is refused for its own sake only if another one passes: one that was taken before, best of the same stream.
+
+        Otherwise the fault is the destination's, and its position waits. Raises Transient then.
+        """
+        assert self._position is not None
+        with self._store.read() as tx:
+            known = (*accepted, *tx.feed.witness(self.name, stream, self._position.seq))
+        others = sorted(known, key=lambda row: row.stream != stream)
+        try:
+            if others:
+                return self.destination.rewrite(others[0])
+        except Rejected:
+            pass
+        hint = "see what the destination says; nothing is lost, the next run tries again"
+        raise Transient(f"{self.name} refuses every row: {refusal.message}", hint=hint) from None
+
+    def _park(self, refused: Sequence[tuple[FeedRow, Rejected]]) -> None:
         with self._store.begin() as tx:
             letters = [Rejection(row.stream, row.key, error.message, "") for row, error in refused]
-            return tx.walks.bury(self.name, letters, walk=None, now=now)
+            tx.letters.bury(self.name, letters, walk=None, now=self._clock.now())
 
-    def _note(self, error: str | None) -> None:
+    def _note(self, accepted: Iterable[FeedRow]) -> None:
+        """Keep how far it is, for `status`, and forget the dead letters of rows that went through.
+
+        A crash before this leaves a letter too many, which `dead retry` or the row's next change takes away.
+        """
         assert self._position is not None
         with self._store.begin() as tx:
             level = self._position.seq >= tx.mirror.newest_seq()
-            tx.feed.note(self.name, seq=self._position.seq, level_at=self._clock.now() if level else None, error=error)
+            tx.feed.note(self.name, seq=self._position.seq, level_at=self._clock.now() if level else None, error=None)
+            for stream, keys in by_stream((row.stream, row.key) for row in accepted).items():
+                tx.letters.unbury(self.name, stream, keys)

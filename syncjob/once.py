@@ -8,12 +8,12 @@ from time import monotonic
 from typing import Any
 
 from syncjob.build import Choices, Job, build
-from syncjob.core.errors import Held, SyncjobError, worst
+from syncjob.core.errors import Held, Rejected, SyncjobError, worst
 from syncjob.core.model import Row
 from syncjob.cycle import SourcePart
 from syncjob.drive import Cycle, Outcome
 from syncjob.lock import hold
-from syncjob.report import Report
+from syncjob.report import Report, number
 from syncjob.settings import Settings
 from syncjob.store import Tx
 
@@ -105,12 +105,12 @@ def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report, began:
                 if walk["error"]:
                     report.problem(stream, SyncjobError(walk["error"]))
         exits += [4] * any(held.values())
-        exits += [3] * (tx.walks.new_dead(began) > 0)
+        exits += [3] * _tell_dead(tx.letters.new(began), report)
         destinations = {
             reader.name: {
                 "written": reader.written,
                 "behind": tx.feed.behind(reader.seq),
-                "dead": tx.walks.count_dead(reader.name),
+                "dead": tx.letters.count(reader.name),
                 "error": _message(outcome.errors.get(reader.name)),
             }
             for reader in job.destinations
@@ -133,6 +133,14 @@ def _tell_held(stream: str, tx: Tx, report: Report) -> int:
         hint = "if that is meant: python -m syncjob once --allow-deletes. If not, mend it at the source: what is shown again is kept"
         report.problem(stream, Held(f"{len(found)} of {live} rows would be deleted at once, so nothing was: {titles} ...", hint=hint))
     return len(found)
+
+
+def _tell_dead(new: Mapping[str, int], report: Report) -> bool:
+    """Say which parts gave up on records for the first time; whether there were any."""
+    for part, count in new.items():
+        what = "1 record was" if count == 1 else f"{number(count)} records were"
+        report.problem(part, Rejected(f"{what} put aside; all else went on", hint="to see why: python -m syncjob dead list"))
+    return bool(new)
 
 
 def _title(row: Row) -> str:

@@ -38,7 +38,7 @@ class Postponed:
         """Let these wait. Raises the error if it looks like an outage."""
         kind = wants[0].kind
         with self._store.begin() as tx:
-            dead = bool(tx.walks.given_up(self._source, kind, [want.key for want in wants]))
+            dead = bool(tx.letters.given_up(self._source, kind, [want.key for want in wants]))
             failed = after_failure(wants, now, proven=kind in self._answered, dead=dead)
             tx.walks.want(self._source, failed.again)
             _bury(self._source, failed.given_up, walk, error, tx, now)
@@ -66,6 +66,6 @@ def take_over(new: Walk, old: Walk, tx: Tx, now: datetime) -> None:
 def _bury(source: str, wants: Sequence[Want], walk: Walk | None, error: SyncjobError, tx: Tx, now: datetime) -> None:
     tx.walks.settle(source, [(want.kind, want.key) for want in wants])
     letters = [Rejection(want.stream, want.key, error.message, "", want) for want in wants]
-    tx.walks.bury(source, letters, walk=walk.id if walk else None, now=now)
+    tx.letters.bury(source, letters, walk=walk.id if walk else None, now=now)
     if walk:
         tx.walks.sight(walk.id, {(want.stream, want.key): "rejected" for want in wants})

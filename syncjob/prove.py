@@ -3,13 +3,14 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
 from syncjob.build import destinations
-from syncjob.core.errors import ConfigError, SyncjobError, worst
+from syncjob.core.errors import SyncjobError, worst
 from syncjob.core.model import Position
 from syncjob.core.ports import Destination
 from syncjob.delivery import DestinationPart
@@ -17,6 +18,7 @@ from syncjob.drive import WallClock
 from syncjob.lock import hold
 from syncjob.report import Report, number
 from syncjob.settings import Settings
+from syncjob.status import known_store
 from syncjob.store import Store
 from syncjob.verify import DIFFERENT, STRETCH_BYTES, Comparison, Finding, weight
 
@@ -128,7 +130,7 @@ class Check:
     def _left(self) -> SyncjobError | None:
         """What is still different, as a problem."""
         left = sum(tally.different - tally.repaired for tally in self._tallies.values())
-        hint = "`python -m syncjob status` says what it refuses" if self._part else "`python -m syncjob verify --repair` makes them right"
+        hint = "`python -m syncjob dead list` says why" if self._part else "`python -m syncjob verify --repair` makes them right"
         return SyncjobError(f"{number(left)} rows are not what the mirror says", hint=hint) if left else None
 
 
@@ -156,7 +158,7 @@ def run_verify(settings: Settings, names: Sequence[str], report: Report, stop: t
     """Compare, and with `repair` mend; the document that `--json` prints, its exit code in it."""
     clock = WallClock(stop)
     chosen = destinations(settings, names, clock)
-    with hold(settings.state / "lock", what="verify --repair") if repair else nullcontext(), _store(settings) as store:
+    with hold(settings.state / "lock", what="verify --repair") if repair else nullcontext(), known_store(settings) as store:
         checks = [Check(each, store, clock, report, repair=repair) for each in chosen]
         for check in checks:
             check.run()
@@ -168,12 +170,12 @@ def run_replay(settings: Settings, names: Sequence[str], report: Report, stop: t
     """Deliver everything again, row by row by its content; the exit code."""
     clock = WallClock(stop)
     chosen = destinations(settings, names, clock)
-    with hold(settings.state / "lock", what="replay"), _store(settings) as store:
+    with hold(settings.state / "lock", what="replay"), known_store(settings) as store:
         return worst([_replay(DestinationPart(each, store, clock, by_content=True), store, report, stop) for each in chosen])
 
 
 def _replay(part: DestinationPart, store: Store, report: Report, stop: threading.Event) -> int:
-    began = monotonic()
+    began, now = monotonic(), datetime.now(UTC)
     try:
         report.step(part.name, part.rewind)
         _deliver_all(part, store, report, stop)
@@ -184,7 +186,8 @@ def _replay(part: DestinationPart, store: Store, report: Report, stop: threading
     finally:
         part.destination.close()
     report.delivery(part.name, part.written, seconds=monotonic() - began)
-    return 3 if part.parked else 0
+    with store.read() as tx:
+        return 3 * (part.name in tx.letters.new(now))
 
 
 def _deliver_all(part: DestinationPart, store: Store, report: Report, stop: threading.Event) -> None:
@@ -193,15 +196,3 @@ def _deliver_all(part: DestinationPart, store: Store, report: Report, stop: thre
     while not stop.is_set() and report.step(part.name, part.step) is None:
         report.progress(part.name, part.seq, newest)
     report.finished(part.name)
-
-
-@contextmanager
-def _store(settings: Settings) -> Iterator[Store]:
-    path = settings.state / "mirror.db"
-    if not path.exists():
-        raise ConfigError(f"nothing has run in {settings.state} yet", hint="run `python -m syncjob once`, or set SYNCJOB_STATE_DIR")
-    store = Store(path)
-    try:
-        yield store
-    finally:
-        store.close()

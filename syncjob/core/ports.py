@@ -98,6 +98,9 @@ class Destination(Protocol):
         Raises Rejected when a row of the batch is refused for its own sake, Transient otherwise.
         """
 
+    def rewrite(self, row: FeedRow) -> None:
+        """Write a row that it has, although nothing changed: does it take any row at all? Raises as `deliver` does."""
+
     def rows(self, stream: str, *, after: str = "", keys: Collection[str] | None = None) -> Iterator[Mapping[str, Json]]:
         """What it holds, in key order, as JSON values like `Record.data` plus `deleted` and `deleted_at`. `keys`: only these."""
 

@@ -83,6 +83,11 @@ class SqlDestination:
             self._store(conn, batch.position)
         return Receipt(written)
 
+    def rewrite(self, row: FeedRow) -> None:
+        """Write a row whether or not it is equal."""
+        with self._transaction(write=True) as conn:
+            self._put(conn, self._tables[row.stream], [_render(row)], self._clock.now())
+
     def rendered(self, row: FeedRow) -> Mapping[str, Json]:
         """The row as `rows` shows it."""
         return _named(self._tables[row.stream], _render(row).values)
@@ -140,11 +145,14 @@ class SqlDestination:
         there = self._there(conn, table, rows, by_content=by_content) if rows else frozenset()
         fresh = sorted((row for row in rows.values() if row.key not in there), key=attrgetter("key"))
         if fresh:
-            encoders = by_place(table.info["order"], self._dialect.encode)
-            synced_at = time_text(now)
-            values = [(*applied(encoders, row.values), synced_at, row.hash) for row in fresh]
-            self._dialect.upsert(conn, table, values, [row.size for row in fresh])
+            self._put(conn, table, fresh, now)
         return len(fresh)
+
+    def _put(self, conn: sa.Connection, table: sa.Table, rows: Sequence[Rendered], now: datetime) -> None:
+        encoders = by_place(table.info["order"], self._dialect.encode)
+        synced_at = time_text(now)
+        values = [(*applied(encoders, row.values), synced_at, row.hash) for row in rows]
+        self._dialect.upsert(conn, table, values, [row.size for row in rows])
 
     def _there(self, conn: sa.Connection, table: sa.Table, rows: Mapping[str, Rendered], *, by_content: bool) -> Collection[str]:
         """The keys of the rows that are there already: by the hash of what was written last, or word for word."""

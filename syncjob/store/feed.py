@@ -10,7 +10,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 from syncjob.core.model import ATTACHMENTS, EMAILS, Batch, FeedRow, Position
 from syncjob.store.mirror import Mirror, among, bound
-from syncjob.store.tables import bodies, dead_letters, destinations, epochs, rows
+from syncjob.store.tables import bodies, destinations, epochs, rows
+from syncjob.store.tables import dead_letters as letters
 
 BATCH_ROWS, BATCH_BYTES = 1000, 8_000_000
 """A batch is one transaction of a destination: large enough to be fast, small enough to be cheap to repeat and to hold."""
@@ -80,8 +81,20 @@ class Feed:
 
     def refused(self, reader: str, stream: str, keys: Collection[str]) -> frozenset[str]:
         """Which of these keys a destination has given up on for now."""
-        asked = dead_letters.c.part == reader, dead_letters.c.stream == stream, among(dead_letters.c.key)
-        return frozenset(self._connection.execute(sa.select(dead_letters.c.key).where(*asked), {"keys": bound(keys)}).scalars())
+        asked = letters.c.part == reader, letters.c.stream == stream, among(letters.c.key)
+        return frozenset(self._connection.execute(sa.select(letters.c.key).where(*asked), {"keys": bound(keys)}).scalars())
+
+    def row(self, stream: str, key: str) -> FeedRow | None:
+        """The row of a key as it is now; None: it has none, or none that destinations hear of."""
+        query = ROWS.where(rows.c.stream == stream, rows.c.key == key, rows.c.seq.is_not(None))
+        return next((row for row, _ in self._rows(query)), None)
+
+    def witness(self, reader: str, stream: str, seq: int) -> list[FeedRow]:
+        """The newest row that a destination which read up to `seq` took, of this stream if there is any; a list of one or none."""
+        refused = sa.exists().where(letters.c.part == reader, letters.c.stream == rows.c.stream, letters.c.key == rows.c.key)
+        bare = sa.type_coerce(rows.c.data, sa.Text) == "{}"  # its content is only there, so it cannot be written again from here
+        taken = ROWS.where(rows.c.seq <= seq, ~refused, ~bare).order_by(rows.c.seq.desc()).limit(1)
+        return [row for row, _ in (*self._rows(taken.where(rows.c.stream == stream)), *self._rows(taken))][:1]
 
     def _rows(self, query: sa.Select[Any]) -> Iterator[tuple[FeedRow, int]]:
         for stream, key, at, data, deleted_at, body, size in self._connection.execute(query.execution_options(yield_per=50)):

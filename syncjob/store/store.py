@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from syncjob.core.model import Json, Row
 from syncjob.store.engine import migrate, open_engine, unusable
 from syncjob.store.feed import Feed
+from syncjob.store.letters import Letters
 from syncjob.store.mirror import Mirror, new_epoch
 from syncjob.store.strangers import Strangers
 from syncjob.store.walks import Walks
@@ -18,10 +19,11 @@ from syncjob.store.walks import Walks
 
 @dataclass(frozen=True, slots=True)
 class Tx:
-    """One transaction: the mirror, the walks, the feed and the strangers as they stand in it."""
+    """One transaction: the mirror, the walks, the dead letters, the feed and the strangers as they stand in it."""
 
     mirror: Mirror
     walks: Walks
+    letters: Letters
     feed: Feed
     strangers: Strangers
 
@@ -51,7 +53,7 @@ class Store:
         try:
             with self._engine.connect().execution_options(begin=mode) as connection, connection.begin():
                 mirror = Mirror(connection, self._epoch)
-                yield Tx(mirror, Walks(connection), Feed(connection), Strangers(connection, mirror))
+                yield Tx(mirror, Walks(connection), Letters(connection), Feed(connection), Strangers(connection, mirror))
         except sa.exc.DatabaseError as error:
             raise unusable(error, self._path) from None
 
@@ -80,7 +82,7 @@ class KnownTo:
         return self.tx.walks.wanted_already(self.source, kind, keys)
 
     def given_up(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
-        return self.tx.walks.given_up(self.source, kind, keys)
+        return self.tx.letters.given_up(self.source, kind, keys)
 
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         return self.tx.mirror.names(self.source, section, keys)

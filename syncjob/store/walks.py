@@ -1,4 +1,4 @@
-"""Walks and all that belongs to them: sightings, wants, deletions, dead letters, the streams' checkpoints."""
+"""Walks and all that belongs to them: sightings, wants, deletions, the streams' checkpoints."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import Insert, insert
 
-from syncjob.core.model import Change, Json, Rejection, Verb, Walk, Want
+from syncjob.core.model import Change, Json, Verb, Walk, Want
 from syncjob.store.mirror import among, bound
-from syncjob.store.tables import dead_letters, deletions, sightings, sources, streams, walks, wants
+from syncjob.store.tables import deletions, sightings, sources, streams, walks, wants
 
 WALK_COLUMNS = [walks.c[name] for name in Walk.__dataclass_fields__]
 RANK: Mapping[str, int] = {
@@ -59,15 +59,6 @@ SETTLE = wants.delete().where(
     wants.c.source == sa.bindparam("source_"), wants.c.kind == sa.bindparam("kind_"), wants.c.key == sa.bindparam("key_")
 )
 SPARE = deletions.delete().where(deletions.c.stream == sa.bindparam("stream_"), among(deletions.c.key))
-UNBURY = dead_letters.delete().where(
-    dead_letters.c.part == sa.bindparam("part_"),
-    dead_letters.c.stream == sa.bindparam("stream_"),
-    among(dead_letters.c.key),
-    dead_letters.c.kind.is_(None),  # a question that failed is answered by its own answer only
-)
-ANSWER = dead_letters.delete().where(
-    dead_letters.c.part == sa.bindparam("source_"), dead_letters.c.kind == sa.bindparam("kind_"), dead_letters.c.key == sa.bindparam("key_")
-)
 STREAM = streams.select().where(streams.c.stream == sa.bindparam("stream"))
 SOURCE = sources.select().where(sources.c.source == sa.bindparam("source"))
 
@@ -163,11 +154,10 @@ class Walks:
         return self._connection.execute(WAITING, {"source": source, "walk": walk}).scalar()
 
     def settle(self, source: str, settled: Iterable[tuple[str, str]]) -> None:
-        """Remove questions that were answered, and the dead letters that earlier tries have left."""
+        """Remove questions that were answered."""
         found = [{"source_": source, "kind_": kind, "key_": key} for kind, key in settled]
         if found:
             self._connection.execute(SETTLE, found)
-            self._connection.execute(ANSWER, found)
 
     def hand_over(self, old: int, new: int) -> None:
         """Let a walk ask, and delete at its end, what another one no longer will."""
@@ -205,58 +195,6 @@ class Walks:
         """Remove deletions that were applied."""
         for each in found:
             self._connection.execute(deletions.delete().where(deletions.c.stream == each.stream, deletions.c.key == each.key))
-
-    # -- dead letters
-
-    def bury(self, part: str, found: Iterable[Rejection], *, walk: int | None, now: datetime) -> int:
-        """Keep records that were given up on for now; how many of them are new."""
-        new = 0
-        for rejection in found:
-            values = {
-                "part": part,
-                "stream": rejection.stream,
-                "key": rejection.key,
-                "error": rejection.error,
-                "raw": rejection.raw,
-                "kind": rejection.want and rejection.want.kind,
-                "about": rejection.want and dict(rejection.want.about),
-                "walk": walk,
-                "last_at": now,
-            }
-            known = self._connection.execute(
-                dead_letters.update()
-                .where(dead_letters.c.part == part, dead_letters.c.stream == rejection.stream, dead_letters.c.key == rejection.key)
-                .values(values)
-            ).rowcount
-            if not known:
-                self._connection.execute(dead_letters.insert().values(values | {"first_at": now}))
-                new += 1
-        return new
-
-    def given_up(self, source: str, kind: str, keys: Collection[str]) -> dict[str, Mapping[str, Json]]:
-        """Which of these keys a question of that kind was given up on for, and its `about`."""
-        query = sa.select(dead_letters.c.key, dead_letters.c.about).where(
-            dead_letters.c.part == source, dead_letters.c.kind == kind, among(dead_letters.c.key)
-        )
-        return dict(self._connection.execute(query, {"keys": bound(keys)}).all())
-
-    def revive(self, source: str, walk: int) -> None:
-        """Ask again, on behalf of a walk, what was given up on. The dead letters stay until there is an answer."""
-        columns = dead_letters.c.kind, dead_letters.c.stream, dead_letters.c.key, dead_letters.c.about
-        query = sa.select(*columns).where(dead_letters.c.part == source, dead_letters.c.kind.is_not(None))
-        self.want(source, [Want(*found, walk=walk) for found in self._connection.execute(query)])
-
-    def count_dead(self, part: str) -> int:
-        """How many dead letters a part has."""
-        return self._connection.execute(sa.select(sa.func.count()).where(dead_letters.c.part == part)).scalar_one()
-
-    def new_dead(self, since: datetime) -> int:
-        """How many records were given up on for the first time since then."""
-        return self._connection.execute(sa.select(sa.func.count()).where(dead_letters.c.first_at >= since)).scalar_one()
-
-    def unbury(self, part: str, stream: str, keys: Collection[str]) -> None:
-        """Forget dead letters of keys that went through."""
-        self._connection.execute(UNBURY, {"part_": part, "stream_": stream, "keys": bound(keys)})
 
     # -- what is known of sources and streams
 
