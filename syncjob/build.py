@@ -59,19 +59,23 @@ class Job:
 def build(settings: Settings, choices: Choices, stop: threading.Event) -> Job:
     """The parts that these settings and choices name. Raises ConfigError for a name that is not configured."""
     _check_names("source", choices.sources, settings.sources, "--source")
-    _check_names("destination", choices.destinations, settings.db_backend, "--destination")
     clock = WallClock(stop)
+    readers = destinations(settings, choices.destinations, clock)
     store = Store(settings.state / "mirror.db")
     chosen = [name for name in settings.sources if name in choices.sources or not choices.sources]
     apis = [(name, APIS[name](settings, clock)) for name in chosen]
     sources = [_source_part(settings, choices, store, clock, SOURCES[name](settings), api) for name, api in apis]
+    return Job(store, sources, [DestinationPart(each, store, clock) for each in readers], apis)
+
+
+def destinations(settings: Settings, chosen: Sequence[str], clock: WallClock) -> Sequence[Destination]:
+    """The chosen destinations, or all. Raises ConfigError for a name that is not configured."""
+    _check_names("destination", chosen, settings.db_backend, "--destination")
     if missing := set(settings.db_backend) - DESTINATIONS.keys():
         raise ConfigError(
             f"DB_BACKEND: {', '.join(missing)} is not there yet in this version", hint=f"take it out; there are: {', '.join(DESTINATIONS)}"
         )
-    names = [name for name in settings.db_backend if name in choices.destinations or not choices.destinations]
-    destinations = [DestinationPart(DESTINATIONS[name](settings, clock), store, clock) for name in names]
-    return Job(store, sources, destinations, apis)
+    return [DESTINATIONS[name](settings, clock) for name in settings.db_backend if name in chosen or not chosen]
 
 
 def _check_names(what: str, asked: Sequence[str], known: Sequence[str], flag: str) -> None:
