@@ -136,12 +136,8 @@ class SourcePart:
         """Ask whose key this is. Another user's view is another world: comparing it with ours would delete half of it."""
         identity, names = self.source.identity(self._ask(self.source.identity_call(), "changes"))
         with self._store.begin() as tx:
-            known = tx.walks.source(self.name)["identity"]
-            if known and known != identity and not self._new_identity:
-                raise ConfigError(
-                    f"{self.name}: the key acts for {identity}, but the mirror was filled for {known}",
-                    hint="use another SYNCJOB_STATE_DIR for it, or run `python -m syncjob once --full-resync --new-identity`",
-                )
+            if not self._new_identity:
+                check_identity(identity, tx.walks.source(self.name)["identity"])
             tx.walks.set_source(self.name, identity=identity, access=self._access)
             tx.mirror.learn_names(self.name, names)
 
@@ -171,7 +167,7 @@ class SourcePart:
             return  # asked to stop meanwhile: the next run asks again
         self._observed += 1
         if walk and walk.until is None:
-            self._check_clock(answer)
+            check_clock(answer, self._clock.now())
         leaf = self._spool.write(observed=self._observed, walk=walk.id if walk else None, call=call, answer=answer)
         absorb(leaf, self.source, self._store, self._spool, self._clock.now())
 
@@ -185,15 +181,24 @@ class SourcePart:
         else:
             self._postponed.answered(wants)
 
-    def _check_clock(self, answer: Answer) -> None:
-        """The first answer's `Date` becomes the checkpoint, so it must be there and believable."""
-        now = self._clock.now()
-        if answer.date is None or abs(answer.date - now) > TRUSTED_SKEW:
-            said = f"{answer.date:%Y-%m-%d %H:%M} UTC" if answer.date else "nothing"
-            raise Transient(
-                f"{self.name}: the server says that it is {said}, this machine says {now:%Y-%m-%d %H:%M} UTC",
-                hint="set this machine's clock; if it is right, the server (or a proxy before it) is wrong: the next run tries again",
-            )
+
+def check_clock(answer: Answer, now: datetime) -> None:
+    """The first answer's `Date` becomes the checkpoint, so it must be there and believable. Raises Transient."""
+    if answer.date is None or abs(answer.date - now) > TRUSTED_SKEW:
+        said = f"{answer.date:%Y-%m-%d %H:%M} UTC" if answer.date else "nothing"
+        raise Transient(
+            f"the server says that it is {said}, this machine says {now:%Y-%m-%d %H:%M} UTC",
+            hint="set this machine's clock; if it is right, the server (or a proxy before it) is wrong: the next run tries again",
+        )
+
+
+def check_identity(identity: str, known: str | None) -> None:
+    """A mirror belongs to one user's view. Raises ConfigError when the key is another's."""
+    if known and known != identity:
+        raise ConfigError(
+            f"the key acts for {identity}, but the mirror was filled for {known}",
+            hint="use another SYNCJOB_STATE_DIR for it, or run `python -m syncjob once --full-resync --new-identity`",
+        )
 
 
 def _grew(before: datetime | None, now: datetime | None) -> bool:

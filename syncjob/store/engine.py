@@ -1,11 +1,13 @@
 """The SQLite file of the store: how it is opened, and how an older one is brought up to date."""
 
 import os
+import sqlite3
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
@@ -72,21 +74,38 @@ def migrate(engine: sa.Engine, path: Path) -> None:
     try:
         with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
             version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-            if version > len(MIGRATIONS):
-                raise ConfigError(
-                    f"the state folder {path.parent} was written by a newer syncjob (version {version}, this one knows {len(MIGRATIONS)})",
-                    hint="install the newer syncjob again, or set SYNCJOB_STATE_DIR to another folder",
-                )
+            _refuse_newer(version, path)
             for step in MIGRATIONS[version:]:
                 step(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {len(MIGRATIONS)}")
     except sa.exc.DatabaseError as error:
+        raise unusable(error.orig, path) from None
+
+
+def peek(path: Path) -> tuple[int, dict[str, str]]:
+    """The version of a store's file, and for whom each source filled it; nothing is made or changed. Raises as `migrate` does."""
+    alone = "&immutable=1" if not path.with_name(f"{path.name}-wal").exists() else ""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro{alone}", uri=True)) as connection:
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            _refuse_newer(version, path)
+            known = connection.execute("SELECT source, identity FROM sources WHERE identity IS NOT NULL") if version else ()
+            return version, dict(known)
+    except sqlite3.DatabaseError as error:
         raise unusable(error, path) from None
 
 
-def unusable(error: sa.exc.DatabaseError, path: Path) -> ConfigError | Transient:
+def _refuse_newer(version: int, path: Path) -> None:
+    if version > len(MIGRATIONS):
+        raise ConfigError(
+            f"the state folder {path.parent} was written by a newer syncjob (version {version}, this one knows {len(MIGRATIONS)})",
+            hint="install the newer syncjob again, or set SYNCJOB_STATE_DIR to another folder",
+        )
+
+
+def unusable(error: BaseException | None, path: Path) -> ConfigError | Transient:
     """What to tell of an error of the store's own file."""
-    text = str(error.orig)
+    text = str(error)
     if "malformed" in text or "not a database" in text:
         return ConfigError(
             f"the mirror {path} is damaged ({text})",

@@ -58,7 +58,7 @@ class Store:
                 mirror = Mirror(connection, self._epoch)
                 yield Tx(mirror, Walks(connection), Letters(connection), Feed(connection), Strangers(connection, mirror))
         except sa.exc.DatabaseError as error:
-            raise unusable(error, self._path) from None
+            raise unusable(error.orig, self._path) from None
 
     def tidy(self, now: datetime, keep: timedelta) -> None:
         """Once a day: forget walks that ended longer ago than `keep`, and give the log's room on the disk back."""

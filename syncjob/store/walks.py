@@ -86,6 +86,11 @@ class Walks:
         """The walks under way, oldest first."""
         return [Walk(*found) for found in self._connection.execute(OPEN, {"stream": stream})]
 
+    def enumerated(self, stream: str) -> bool:
+        """Whether the mirror has met every record of a stream: a full walk of it was complete."""
+        done = walks.c.stream == stream, walks.c.kind == "full", walks.c.complete
+        return self._connection.execute(sa.select(sa.exists().where(*done))).scalar_one()
+
     def update(self, id_: int, **values: Any) -> None:
         """Set columns of a walk."""
         self._connection.execute(walks.update().where(walks.c.id == id_).values(**values))
