@@ -194,6 +194,10 @@ def _other(world: Any) -> str:
     return [*world.users][1]
 
 
+def _is_shared(world: Any, row: Any) -> bool:
+    return _other(world) in row.flags
+
+
 def _trashed(world: Any, row: Any) -> bool:
     return bool(_mine(row, world) and _mine(row, world).trashed)
 
@@ -222,7 +226,7 @@ MAIL_VERBS: dict[str, tuple[Change, int]] = {
     "untrashed": (_on_thread(lambda world, key, rng: world.untrash(key), _trashed), 8),
     "junked": (_on_thread(lambda world, key, rng: world.junk(key), _kept), 3),
     "unjunked": (_on_thread(lambda world, key, rng: world.unjunk(key), _junked), 3),
-    "trashed by another": (_on_thread(lambda world, key, rng: world.trash(key, _other(world)), lambda world, row: _other(world) in row.flags), 1),
+    "trashed by another": (_on_thread(lambda world, key, rng: world.trash(key, _other(world)), _is_shared), 1),
     "many trashed": (_throw_many_away, 1),
     "merged": (_merge, 5),
     "thread deleted": (_on_thread(lambda world, key, rng: world.delete_conversation(key)), 3),
