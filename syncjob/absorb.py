@@ -7,7 +7,7 @@ from typing import Any
 from syncjob.core.diff import diff, doubts
 from syncjob.core.errors import Incomplete, Transient
 from syncjob.core.guard import too_many
-from syncjob.core.model import CONVERSATIONS, Change, Page, Plan, Record, Row, Verb, Walk, Want
+from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS, Change, Page, Plan, Record, Row, Verb, Walk, Want
 from syncjob.core.ports import Source
 from syncjob.spool import Leaf, Spool
 from syncjob.store.mirror import by_stream
@@ -15,6 +15,8 @@ from syncjob.store.store import KnownTo, Store, Tx
 
 NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for "no process-after date" where a full walk notes what it let in."""
+LISTED = (TASKS, CONVERSATIONS)
+"""What a walk lists whole. Of emails that is true only in a full resync; else only those of changed conversations are listed."""
 
 
 def absorb(leaf: Leaf, source: Source, store: Store, spool: Spool, now: datetime) -> None:
@@ -47,9 +49,10 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
     tx.mirror.apply([change for change in plan.changes if change.verb != "deleted"], observed=leaf.observed)
     for stream, keys in by_stream(where for where, verb in plan.verdicts.items() if verb != "deleted").items():
         tx.walks.spare(stream, keys)
-        tx.walks.unbury(source.name, stream, keys)
-    tx.walks.bury(source.name, page.rejected, walk=walk.id if walk else None, now=now)
+        tx.letters.unbury(source.name, stream, keys)
+    tx.letters.bury(source.name, page.rejected, walk=walk.id if walk else None, now=now)
     tx.walks.settle(source.name, page.settled)
+    tx.letters.answer(source.name, page.settled)
     tx.walks.want(source.name, [*page.wants, *questions])
     if walk:
         tx.walks.doom(walk.id, told, observed=leaf.observed)
@@ -125,6 +128,8 @@ def finish(
             tx.walks.set_stream(walk.stream, process_after=process_after or NO_DATE)
         if walk.kind != "changes":
             tx.walks.set_stream(walk.stream, swept_at=now)
+            if complete:
+                tx.letters.forget_unmet(source.name, (*LISTED, EMAILS) if walk.reread else LISTED, since=walk.started_at)
         tx.walks.forget_sightings(walk.id)
 
 

@@ -3,8 +3,9 @@
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 from syncjob.core.errors import ConfigError
 from syncjob.core.model import EMAILS, TASKS
@@ -46,6 +47,8 @@ class Job:
     sources: Sequence[SourcePart]
     destinations: Sequence[DestinationPart]
     apis: Sequence[tuple[str, Api]]
+    under_way: dict[str, float] = field(default_factory=dict)
+    """Since when each part is at the step that it is at."""
 
     def close(self) -> None:
         """Let go of connections and files."""
@@ -59,18 +62,27 @@ class Job:
 def build(settings: Settings, choices: Choices, stop: threading.Event) -> Job:
     """The parts that these settings and choices name. Raises ConfigError for a name that is not configured."""
     _check_names("source", choices.sources, settings.sources, "--source")
-    _check_names("destination", choices.destinations, settings.db_backend, "--destination")
     clock = WallClock(stop)
+    chosen_destinations(settings, choices.destinations)
     store = Store(settings.state / "mirror.db")
+    readers = destinations(settings, choices.destinations, clock, store)
     chosen = [name for name in settings.sources if name in choices.sources or not choices.sources]
     apis = [(name, APIS[name](settings, clock)) for name in chosen]
     sources = [_source_part(settings, choices, store, clock, SOURCES[name](settings), api) for name, api in apis]
-    names = [name for name in settings.db_backend if name in choices.destinations or not choices.destinations]
     rests = {"airtable": timedelta(seconds=settings.airtable_deliver_seconds)}
-    destinations = [
-        DestinationPart(DESTINATIONS[name](settings, clock, store), store, clock, every=rests.get(name, timedelta())) for name in names
-    ]
-    return Job(store, sources, destinations, apis)
+    parts = [DestinationPart(each, store, clock, every=rests.get(each.name, timedelta())) for each in readers]
+    return Job(store, sources, parts, apis)
+
+
+def destinations(settings: Settings, chosen: Sequence[str], clock: WallClock, store: Store) -> Sequence[Destination]:
+    """The chosen destinations, or all. Raises ConfigError for a name that is not configured."""
+    return [DESTINATIONS[name](settings, clock, store) for name in chosen_destinations(settings, chosen)]
+
+
+def chosen_destinations(settings: Settings, chosen: Sequence[str]) -> Sequence[str]:
+    """The names of the chosen destinations, or of all. Raises ConfigError for one that is not configured."""
+    _check_names("destination", chosen, settings.db_backend, "--destination")
+    return [name for name in settings.db_backend if name in chosen or not chosen]
 
 
 def _check_names(what: str, asked: Sequence[str], known: Sequence[str], flag: str) -> None:
@@ -102,7 +114,7 @@ def _access(settings: Settings, source: str) -> str:
 
 def _teamwork_api(settings: Settings, clock: WallClock) -> Api:
     windows = _windows(settings.teamwork_rate_limit) or (TEAMWORK_WINDOW,)
-    limiter = Limiter(windows, SHARES, clock, settings.state / "teamwork.limits", learns=settings.teamwork_rate_limit is None)
+    limiter = Limiter(windows, SHARES, clock, _log(settings, "teamwork"), learns=settings.teamwork_rate_limit is None)
     key = settings.teamwork_api_key
     return _api(
         "teamwork",
@@ -115,8 +127,13 @@ def _teamwork_api(settings: Settings, clock: WallClock) -> Api:
     )
 
 
+def _log(settings: Settings, name: str) -> Path | None:
+    """Where all processes note their requests; nowhere while there is no state folder, since `check` makes none."""
+    return settings.state / f"{name}.limits" if settings.state.is_dir() else None
+
+
 def _missive_api(settings: Settings, clock: WallClock) -> Api:
-    limiter = Limiter(_windows(settings.missive_rate_limit), SHARES, clock, settings.state / "missive.limits")
+    limiter = Limiter(_windows(settings.missive_rate_limit), SHARES, clock, _log(settings, "missive"))
     token = settings.missive_api_token
     return _api(
         "missive",

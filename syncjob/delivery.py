@@ -1,16 +1,18 @@
 """Delivery: the changes feed -> destination, at the destination's own pace."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 
 from syncjob.core.errors import Rejected, SyncjobError, Transient
-from syncjob.core.model import NOTHING, Batch, Position, Rejection
+from syncjob.core.model import NOTHING, Batch, FeedRow, Position, Receipt, Rejection
 from syncjob.core.ports import Clock, Destination
 from syncjob.core.steps import Rest
 from syncjob.core.tables import TABLES
 from syncjob.store import Store
+from syncjob.store.letters import Letter
 from syncjob.store.mirror import FED, by_stream
 
 NO_TIME = timedelta()
@@ -19,14 +21,24 @@ KEYS = 1000
 
 
 class DestinationPart:
-    """A destination at work: it reads the feed above its own position, at its own pace."""
+    """A destination at work: it reads the feed above its own position, at its own pace.
 
-    def __init__(self, destination: Destination, store: Store, clock: Clock, *, every: timedelta = NO_TIME) -> None:
+    `by_content`: also rows that somebody else changed in the destination are made right when they are delivered.
+    """
+
+    def __init__(
+        self, destination: Destination, store: Store, clock: Clock, *, by_content: bool = False, every: timedelta = NO_TIME
+    ) -> None:
         """`every`: once level, it rests for so long, while the feed coalesces."""
         self.name, self.destination = destination.name, destination
-        self.written = self.parked = 0
+        self.written = 0
+        self._write = partial(destination.deliver, by_content=by_content)
         self._store, self._clock, self._every, self._again = store, clock, every, False
         self._position: Position | None = None
+
+    def new_cycle(self) -> None:
+        """Count written rows anew."""
+        self.written = 0
 
     def step(self) -> Rest | None:
         """Deliver one batch. Raises SyncjobError when that failed: the position waits."""
@@ -38,10 +50,12 @@ class DestinationPart:
             batch = tx.feed.after(self._position.seq)
         if not batch.rows and batch.position == self._position:
             return Rest()
-        self._deliver(self._filled(batch))
-        self._position = None if self._again else batch.position
-        if not self._again:
-            self._note(error=None)
+        accepted = self._deliver(self._filled(batch))
+        if self._again:
+            self._position, self._again = None, False
+            return None
+        self._position = batch.position
+        self._note(accepted)
         return None
 
     def _rest(self) -> Rest | None:
@@ -50,10 +64,27 @@ class DestinationPart:
             level_at = tx.feed.level_at(self.name)
         return Rest(level_at + self._every) if level_at and self._clock.now() < level_at + self._every else None
 
+    def rewind(self) -> None:
+        """Begin again at the start of the feed: every row is delivered again."""
+        self._position = replace(self._adopt(self.destination.prepare()), seq=0)
+
+    def repair(self, rows: Sequence[FeedRow]) -> int:
+        """Deliver these rows beside the feed; how many were accepted. Raises as `step`, which must have come to rest before."""
+        assert self._position is not None
+        return len(self._deliver(Batch(tuple(rows), self._position)))
+
+    @property
+    def position(self) -> Position | None:
+        """Where it stands, as far as this run knows."""
+        return self._position
+
     @property
     def seq(self) -> int:
-        """How far it has read the feed, as far as this run knows."""
-        return self._position.seq if self._position else 0
+        """How far it has read the feed, as far as this run knows, else as it was noted last."""
+        if self._position:
+            return self._position.seq
+        with self._store.read() as tx:
+            return next((noted["seq"] for noted in tx.feed.noted() if noted["name"] == self.name), 0)
 
     def failed(self, error: SyncjobError) -> None:
         """Note a failed step for `status`; the next one asks the destination again where it stands."""
@@ -61,6 +92,29 @@ class DestinationPart:
             tx.feed.note(self.name, seq=self._position.seq if self._position else None, level_at=None, error=error.message)
         self._position = None
         self.destination.close()
+
+    def retry(self, letters: Sequence[Letter]) -> int:
+        """Deliver the present rows of these dead letters and nothing else; how many were refused again."""
+        position = self.destination.prepare()
+        if position is None:
+            raise Transient(f"{self.name} has to be filled first", hint="run `python -m syncjob once`")
+        return sum(not self._passes(letter, position) for letter in letters)
+
+    def _passes(self, letter: Letter, position: Position) -> bool:
+        with self._store.read() as tx:
+            row = tx.feed.row(letter.stream, letter.key)
+        try:
+            receipt = self.destination.deliver(self._filled(Batch((row,) if row else (), position)))
+            refused = _refused(receipt, (row,) if row else ())
+        except Rejected as error:
+            assert row is not None
+            refused = [(row, error)]
+        if refused:
+            self._park(refused)
+            return False
+        with self._store.begin() as tx:
+            tx.letters.forget(letter)
+        return True
 
     def _adopt(self, position: Position | None) -> Position:
         """Where to read on: after what it has, if that speaks of this mirror's past; else from the start."""
@@ -92,46 +146,74 @@ class DestinationPart:
         known = (row if row.data else replace(row, data=own.get((row.stream, row.key), NOTHING)) for row in batch.rows)
         return replace(batch, rows=tuple(row for row in known if row.data))
 
-    def _deliver(self, batch: Batch) -> None:
-        """Write a batch. Where rows are refused for their own sake, halve it until they stand alone, and park those.
+    def _deliver(self, batch: Batch) -> Sequence[FeedRow]:
+        """Write a batch; the rows that were accepted. Of rows that are refused for their own sake, those that stand alone are parked.
 
         Halves before a bad row are written with their own position: a crash in between repeats nothing.
         """
-        self._again = False
-        refused: list[Rejection] = []
-        self._halve(batch, refused)
-        if len(refused) == len(batch.rows) > 1:
-            raise Transient(
-                f"{self.name} refused every row of a batch: {refused[0].error}", hint="see what the destination says; nothing is lost"
-            )
-        self.parked += self._park(refused)
-        if refused and not self._again:
-            self.destination.deliver(Batch((), batch.position))
+        refused: list[tuple[FeedRow, Rejected]] = []
+        accepted = self._halve(batch, refused)
+        for stream in {row.stream for row, _ in refused}:
+            self._prove(stream, refused[0][1], accepted)
+        self._park(refused)
+        if refused:
+            self._write(Batch((), batch.position))
+        return accepted
 
-    def _halve(self, batch: Batch, refused: list[Rejection]) -> None:
-        """Deliver what can be delivered; `refused` gets the rest."""
+    def _halve(self, batch: Batch, refused: list[tuple[FeedRow, Rejected]]) -> list[FeedRow]:
+        """Deliver what can be delivered; the rows that were accepted."""
         try:
-            receipt = self.destination.deliver(batch)
-        except Rejected as error:
-            if len(batch.rows) == 1:
-                refused.append(Rejection(batch.rows[0].stream, batch.rows[0].key, error.message, ""))
-                return
-        else:
+            receipt = self._write(batch)
             self.written += receipt.written
             self._again |= receipt.again
-            refused += receipt.refused
-            return
+            refused += (bad := _refused(receipt, batch.rows))
+            return [row for row in batch.rows if row not in [each for each, _ in bad]]
+        except Rejected as error:
+            if len(batch.rows) == 1:
+                refused.append((batch.rows[0], error))
+                return []
         middle = len(batch.rows) // 2
         assert self._position is not None
-        for half in (batch.rows[:middle], batch.rows[middle:]):
-            self._halve(Batch(half, self._position), refused)  # a position moves only behind rows that were all decided on
+        first, second = batch.rows[:middle], batch.rows[middle:]
+        done = self._halve(Batch(first, self._position), refused)  # a position moves only behind rows that were all decided on
+        return done + self._halve(Batch(second, self._position), refused)
 
-    def _park(self, refused: Sequence[Rejection]) -> int:
+    def _prove(self, stream: str, refusal: Rejected, accepted: Sequence[FeedRow]) -> None:
+        """A row is refused for its own sake only if another one passes: one that was taken before, best of the same stream.
+
+        Otherwise the fault is the destination's, and its position waits. Raises Transient then.
+        """
+        assert self._position is not None
+        with self._store.read() as tx:
+            known = (*accepted, *tx.feed.witness(self.name, stream, self._position.seq))
+        others = sorted(known, key=lambda row: row.stream != stream)
+        try:
+            if others:
+                return self.destination.rewrite(others[0])
+        except Rejected:
+            pass
+        hint = "see what the destination says; nothing is lost, the next run tries again"
+        raise Transient(f"{self.name} refuses every row: {refusal.message}", hint=hint) from None
+
+    def _park(self, refused: Sequence[tuple[FeedRow, Rejected]]) -> None:
         with self._store.begin() as tx:
-            return tx.walks.bury(self.name, refused, walk=None, now=self._clock.now())
+            letters = [Rejection(row.stream, row.key, error.message, "") for row, error in refused]
+            tx.letters.bury(self.name, letters, walk=None, now=self._clock.now())
 
-    def _note(self, error: str | None) -> None:
+    def _note(self, accepted: Iterable[FeedRow]) -> None:
+        """Keep how far it is, for `status`, and forget the dead letters of rows that went through.
+
+        A crash before this leaves a letter too many, which `dead retry` or the row's next change takes away.
+        """
         assert self._position is not None
         with self._store.begin() as tx:
             level = self._position.seq >= tx.mirror.newest_seq()
-            tx.feed.note(self.name, seq=self._position.seq, level_at=self._clock.now() if level else None, error=error)
+            tx.feed.note(self.name, seq=self._position.seq, level_at=self._clock.now() if level else None, error=None)
+            for stream, keys in by_stream((row.stream, row.key) for row in accepted).items():
+                tx.letters.unbury(self.name, stream, keys)
+
+
+def _refused(receipt: Receipt, rows: Iterable[FeedRow]) -> list[tuple[FeedRow, Rejected]]:
+    """The rows that a destination found to be bad while it wrote the others."""
+    errors = {(each.stream, each.key): each.error for each in receipt.refused}
+    return [(row, Rejected(errors[row.stream, row.key])) for row in rows if (row.stream, row.key) in errors]

@@ -3,17 +3,17 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
 from syncjob.build import Choices, Job, build
-from syncjob.core.errors import Held, SyncjobError, worst
+from syncjob.core.errors import Held, Rejected, SyncjobError, worst
 from syncjob.core.model import Row
 from syncjob.cycle import SourcePart
 from syncjob.drive import Cycle, Outcome
 from syncjob.lock import hold
-from syncjob.report import Report
+from syncjob.report import Report, number
 from syncjob.settings import Settings
 from syncjob.store import Tx
 
@@ -32,15 +32,25 @@ def run_once(settings: Settings, choices: Choices, report: Report, stop: threadi
     """Hold the lock, run every part until none has anything due, report. Raises SyncjobError when nothing could run."""
     report.line(f"state folder: {settings.state}")
     with hold(settings.state / "lock", what="once"):
-        began = datetime.now(UTC)
         job = build(settings, choices, stop)
         try:
             with _at_most(settings.once_max_seconds, stop):
-                outcome = _Watched(job, report, stop).run()
-            return _tell(settings, job, outcome, report, began)
+                return run_cycle(settings, job, report, stop)
         finally:
             report.close()
             job.close()
+
+
+def run_cycle(settings: Settings, job: Job, report: Report, stop: threading.Event) -> Ran:
+    """Take every step that is due, and report."""
+    began = datetime.now(UTC)
+    job.store.tidy(began, timedelta(days=settings.history_days))
+    for source in job.sources:
+        source.new_cycle()
+    for destination in job.destinations:
+        destination.new_cycle()
+    outcome = _Watched(job, report, stop).run()
+    return _tell(settings, job, outcome, report, began)
 
 
 class _Watched:
@@ -60,7 +70,11 @@ class _Watched:
         return outcome
 
     def _step(self, name: str, take: Any) -> Any:
-        result = self._report.step(name, take)
+        self._job.under_way[name] = monotonic()
+        try:
+            result = self._report.step(name, take)
+        finally:
+            del self._job.under_way[name]
         for part in self._job.sources:
             if part.name == name:
                 self._show(part)
@@ -105,12 +119,12 @@ def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report, began:
                 if walk["error"]:
                     report.problem(stream, SyncjobError(walk["error"]))
         exits += [4] * any(held.values())
-        exits += [3] * (tx.walks.new_dead(began) > 0)
+        exits += [3] * _tell_dead(tx.letters.new(began), report)
         destinations = {
             reader.name: {
                 "written": reader.written,
                 "behind": tx.feed.behind(reader.seq),
-                "dead": tx.walks.count_dead(reader.name),
+                "dead": tx.letters.count(reader.name),
                 "error": _message(outcome.errors.get(reader.name)),
             }
             for reader in job.destinations
@@ -133,6 +147,14 @@ def _tell_held(stream: str, tx: Tx, report: Report) -> int:
         hint = "if that is meant: python -m syncjob once --allow-deletes. If not, mend it at the source: what is shown again is kept"
         report.problem(stream, Held(f"{len(found)} of {live} rows would be deleted at once, so nothing was: {titles} ...", hint=hint))
     return len(found)
+
+
+def _tell_dead(new: Mapping[str, int], report: Report) -> bool:
+    """Say which parts gave up on records for the first time; whether there were any."""
+    for part, count in new.items():
+        what = "1 record was" if count == 1 else f"{number(count)} records were"
+        report.problem(part, Rejected(f"{what} put aside; all else went on", hint="to see why: python -m syncjob dead list"))
+    return bool(new)
 
 
 def _title(row: Row) -> str:

@@ -1,6 +1,7 @@
 """`status`: how far every stream and destination is, from the state folder alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,21 +14,25 @@ from syncjob.store import Store, Tx
 STREAMS = (TASKS, EMAILS)
 
 
-def standing(settings: Settings) -> Mapping[str, Any]:
-    """Everything that `status --json` prints. Raises ConfigError when there is no state yet."""
+@contextmanager
+def known_store(settings: Settings) -> Iterator[Store]:
+    """The store that runs have left. Raises ConfigError when there is none yet."""
     path = settings.state / "mirror.db"
     if not path.exists():
         raise ConfigError(f"nothing has run in {settings.state} yet", hint="run `python -m syncjob once`, or set SYNCJOB_STATE_DIR")
     store = Store(path)
     try:
-        with store.read() as tx:
-            now = datetime.now(UTC)
-            streams = {
-                stream: _stream(stream, tx, now) for stream in STREAMS if tx.walks.stream(stream)["checkpoint"] or tx.walks.open(stream)
-            }
-            return {"version": 1, "state": str(settings.state), "streams": streams, "destinations": _destinations(settings, tx)}
+        yield store
     finally:
         store.close()
+
+
+def standing(settings: Settings) -> Mapping[str, Any]:
+    """Everything that `status --json` prints. Raises ConfigError when there is no state yet."""
+    with known_store(settings) as store, store.read() as tx:
+        now = datetime.now(UTC)
+        streams = {stream: _stream(stream, tx, now) for stream in STREAMS if tx.walks.stream(stream)["checkpoint"] or tx.walks.open(stream)}
+        return {"version": 1, "state": str(settings.state), "streams": streams, "destinations": _destinations(settings, tx)}
 
 
 def _stream(stream: str, tx: Tx, now: datetime) -> Mapping[str, Any]:
@@ -39,7 +44,7 @@ def _stream(stream: str, tx: Tx, now: datetime) -> Mapping[str, Any]:
         "rows": known["live"],
         "deleted": tx.mirror.deleted(stream),
         "late_seconds": known["late_seconds"],
-        "dead": tx.walks.count_dead(stream.partition(".")[0]),
+        "dead": tx.letters.count(stream.partition(".")[0]),
         "walks": [_walk(tx.walks.details(walk.id), now) for walk in tx.walks.open(stream)],
     }
 
@@ -59,7 +64,7 @@ def _destinations(settings: Settings, tx: Tx) -> Mapping[str, Any]:
     return {
         name: {
             "behind": tx.feed.behind(noted[name]["seq"] if name in noted else 0),
-            "dead": tx.walks.count_dead(name),
+            "dead": tx.letters.count(name),
             "error": noted[name]["error"] if name in noted else None,
         }
         for name in settings.db_backend
@@ -78,9 +83,10 @@ def show(found: Mapping[str, Any], report: Report) -> None:
             eta = f", about {duration(walk['eta_seconds'])} left" if walk["eta_seconds"] is not None else ""
             report.line(f"  {walk['kind']} walk under way: {number(walk['fetched'])}{of} records, {number(walk['requests'])} requests{eta}")
         if known["dead"]:
-            report.line(f"  {number(known['dead'])} records could not be read")
+            report.line(f"  {number(known['dead'])} records could not be read: `python -m syncjob dead list`")
     for name, known in found["destinations"].items():
         behind = "level" if not known["behind"] else f"{number(known['behind'])} rows behind"
-        report.line(f"{name}: {behind}" + (f"; {number(known['dead'])} rows refused" if known["dead"] else ""))
+        dead = f"; {number(known['dead'])} rows refused: `python -m syncjob dead list`" if known["dead"] else ""
+        report.line(f"{name}: {behind}{dead}")
         if known["error"]:
             report.line(f"  last error: {known['error']}")

@@ -75,17 +75,24 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A record that could not be read. `key` is its id, or `digest:...` of the raw record where it has none."""
+    """A record that could not be read. `key` is its id, or `digest:...` of the raw record where it has none.
+
+    `want` is the question that brought no record at all, time after time.
+    """
 
     stream: str
     key: str
     error: str
     raw: str
+    want: "Want | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """Something a source still has to ask: a thread's list, a body, a look-up. `about` as in `Call`."""
+    """Something a source still has to ask: a thread's list, a body, a look-up. `about` as in `Call`.
+
+    After a failure it has had some `tries`, waits until `not_before`, and goes into batches of at `most` so many.
+    """
 
     kind: str
     stream: str
@@ -93,6 +100,8 @@ class Want:
     about: Mapping[str, Json] = field(default_factory=dict)
     walk: int | None = None
     tries: int = 0
+    most: int | None = None
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from syncjob.core.model import Answer, Batch, Call, Entry, FeedRow, Json, Page, Position, Receipt, Record, Row, Walk, Want
 
@@ -34,6 +34,9 @@ class Known(Protocol):
 
     def waiting(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
         """Which of these keys are wanted already: key -> the want's `about`."""
+
+    def given_up(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
+        """Which of these keys such a want was given up on for: key -> its `about`. Sweeps and full walks ask it again."""
 
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         """The kept look-up table of a section (`users`, `tags`, ...): id -> what was seen of it last. No keys: all."""
@@ -123,6 +126,9 @@ class Destination(Protocol):
         Raises Rejected when a row of the batch is refused for its own sake, Transient otherwise.
         """
 
+    def rewrite(self, row: FeedRow) -> None:
+        """Write a row that it has, although nothing changed: does it take any row at all? Raises as `deliver` does."""
+
     def rows(self, stream: str, *, after: str = "", keys: Collection[str] | None = None) -> Iterator[Mapping[str, Json]]:
         """What it holds, in key order, as JSON values like `Record.data` plus `deleted` and `deleted_at`. `keys`: only these."""
 
@@ -134,3 +140,11 @@ class Destination(Protocol):
 
     def close(self) -> None:
         """Let go of connections; `prepare` opens them again."""
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A destination that can be looked at without changing it, for `check`."""
+
+    def check(self) -> str:
+        """What it has, in a few words, if `prepare` and `deliver` would find all they need. Raises as they do."""

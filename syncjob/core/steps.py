@@ -1,6 +1,6 @@
 """What a source does next: a pure function of the time and of where the source stands.
 
-A source's order: answers left in the spool, whose key it is, the changes walk when it is due, look-ups, the
+A source's order, unless it has to wait: answers left in the spool, whose key it is, the changes walk when it is due, look-ups, the
 sweep, the full walk. So fresh data never waits for old data, and a long walk yields after every page.
 """
 
@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from syncjob.core.model import Walk, WalkKind, Want
+
+LONGEST_BACK_OFF = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Standing:
     leftovers: bool = False
     identified: bool = True
     not_before: datetime | None = None
+    hinted: bool = False
     checkpoint: datetime | None = None
     changes_at: datetime | None = None
     swept_at: datetime | None = None
@@ -84,26 +87,27 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """When walks are due, and which of them a person asked for in this run."""
+    """When walks are due, and which of them a person asked for in this run. `hint`: the least time between two polls."""
 
     poll: timedelta
     sweep: timedelta | None = None
+    hint: timedelta = timedelta()
     full_asked: bool = False
     sweep_asked: bool = False
 
 
 def next_step(now: datetime, standing: Standing, rhythm: Rhythm) -> Step:
     """The one thing that this source does now."""
-    if standing.leftovers:
-        return Absorb()
     if standing.not_before and now < standing.not_before:
         return Rest(standing.not_before)
+    if standing.leftovers:
+        return Absorb()
     if not standing.identified:
         return Identify()
     walks = {walk.kind: walk for walk in standing.walks}
-    if "changes" in walks and (step := _go_on(walks["changes"], standing)):
-        return step
     due = _due(now, standing, rhythm)
+    if "changes" in walks and (step := _go_on(walks["changes"], standing)) and not (due == "changes" and _is_retry(step)):
+        return step
     if due == "changes":
         return Begin("changes")
     if asks := standing.asks.get(None):
@@ -113,7 +117,12 @@ def next_step(now: datetime, standing: Standing, rhythm: Rhythm) -> Step:
     for kind in ("sweep", "full"):
         if kind in walks and (step := _go_on(walks[kind], standing)):
             return step
-    return Rest(_next_time(standing, rhythm))
+    return Rest(_next_time(now, standing, rhythm))
+
+
+def back_off(failures: int, poll: timedelta) -> timedelta:
+    """How long a part that failed so often in a row is left alone: a poll's interval, doubled each time, up to five minutes."""
+    return max(poll, min(poll * (1 << min(failures - 1, 20)), LONGEST_BACK_OFF))
 
 
 def _due(now: datetime, standing: Standing, rhythm: Rhythm) -> WalkKind | None:
@@ -121,14 +130,21 @@ def _due(now: datetime, standing: Standing, rhythm: Rhythm) -> WalkKind | None:
     open_kinds = {walk.kind for walk in standing.walks}
     if standing.checkpoint is None:
         return None if "full" in open_kinds else "full"
-    if "changes" not in open_kinds and (standing.changes_at is None or now >= standing.changes_at + rhythm.poll):
-        return "changes"
+    if now >= _changes_due(now, standing, rhythm):
+        return "changes"  # one that is still open only waits: the new one takes over what it has to ask
     if open_kinds & {"sweep", "full"}:
         return None
     if rhythm.full_asked or standing.scope_grew:
         return "full"
     overdue = rhythm.sweep and standing.swept_at and now >= standing.swept_at + rhythm.sweep
     return "sweep" if rhythm.sweep_asked or overdue else None
+
+
+def _changes_due(now: datetime, standing: Standing, rhythm: Rhythm) -> datetime:
+    """From when on changes are asked for. A hint brings that forward, and a clock that was set back does not put it off."""
+    if standing.changes_at is None or now < standing.changes_at:
+        return now
+    return standing.changes_at + (min(rhythm.hint, rhythm.poll) if standing.hinted else rhythm.poll)
 
 
 def _go_on(walk: Walk, standing: Standing) -> Step | None:
@@ -143,11 +159,16 @@ def _go_on(walk: Walk, standing: Standing) -> Step | None:
     return None if walk.id in standing.waiting else Finish(walk)
 
 
-def _next_time(standing: Standing, rhythm: Rhythm) -> datetime | None:
+def _is_retry(step: Step) -> bool:
+    """Whether nothing is left to ask but what failed before: that must not keep newer changes waiting."""
+    return isinstance(step, Ask) and step.wants[0].not_before is not None
+
+
+def _next_time(now: datetime, standing: Standing, rhythm: Rhythm) -> datetime | None:
     """When the next walk or look-up falls due."""
     times = list(standing.waiting.values())
     if standing.changes_at:
-        times.append(standing.changes_at + rhythm.poll)
+        times.append(_changes_due(now, standing, rhythm))
     if standing.swept_at and rhythm.sweep:
         times.append(standing.swept_at + rhythm.sweep)
     return min(times, default=None)

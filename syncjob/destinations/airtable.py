@@ -104,6 +104,21 @@ class AirtableDestination:
         self._ledger.stand(batch.position)
         return Receipt(written, tuple(refused))
 
+    def rewrite(self, row: FeedRow) -> None:
+        """Send a row whether or not it is equal."""
+        types = self._shape(row.stream).types
+        known = self._ledger.entries(row.stream, [row.key])
+        record = known[row.key].record if row.key in known else None
+        try:
+            self._upsert(row.stream, [_Outgoing(row, cells(row, types), record)])
+        except (Unprocessable, TooLarge) as error:
+            raise Rejected(f"refused by Airtable: {error}") from None
+
+    def check(self) -> str:
+        """What tables it has, if they fit. Raises ConfigError."""
+        found = shapes(self._api.tables(), self._tables, files=self._files)
+        return " and ".join(f"{self._tables[stream]} with {len(shape.names)} known fields" for stream, shape in found.items())
+
     def rows(self, stream: str, *, after: str = "", keys: Collection[str] | None = None) -> Iterator[Mapping[str, Json]]:
         """What it holds of the columns that the table shows, by key. Of a key that is there twice, the oldest record."""
         shape = self._shape(stream)

@@ -1,7 +1,7 @@
 """SQLite and PostgreSQL as destinations: one implementation, over what `sql_dialect` says differs."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
@@ -31,6 +31,10 @@ FAILURES = (SQLAlchemyError, psycopg2.Error, SqliteError, ValueError, OverflowEr
 Change = Callable[[Any], Any]
 
 
+class _TakenBack(Exception):
+    """Ends a transaction that was only a try."""
+
+
 class SqlDestination:
     """A `Destination` in a SQL database. Nothing connects before `prepare` or `position`."""
 
@@ -49,16 +53,21 @@ class SqlDestination:
     def prepare(self) -> Position | None:
         """Create or migrate the tables, and say how far this destination has read; None: never, or rows are missing."""
         with self._transaction(write=True) as conn:
-            self._dialect.create_schema(conn)
-            migrate(conn, self._dialect, [self._position])
-            stored = conn.execute(sa.select(self._position)).first()
-            if stored and (stored.version or 0) > VERSION:
-                raise ConfigError(f"{self.name} was set up by a newer syncjob", hint="upgrade syncjob")
-            changed = migrate(conn, self._dialect, list(self._tables.values()))
-            if changed or not stored:
-                self._store(conn, None)
-                return None
-        return _as_position(stored)
+            return self._set_up(conn)
+
+    def check(self) -> str:
+        """What `prepare` would do, in a transaction that is taken back, and whether every table may be written."""
+        if not self._dialect.exists():
+            return "not there yet: the first run makes it"
+        with suppress(_TakenBack), self._transaction(write=True) as conn:
+            self._set_up(conn)
+            for table in self._tables.values():
+                (key,) = table.primary_key.columns
+                nothing = sa.select(key).where(sa.false())
+                conn.execute(sa.insert(table).from_select([key], nothing, include_defaults=False))
+                conn.execute(sa.update(table).values({key: key}).where(sa.false()))
+            raise _TakenBack
+        return "its tables can be written"
 
     def position(self) -> Position | None:
         """How far this destination has read; None: never, or there is nothing yet."""
@@ -82,6 +91,11 @@ class SqlDestination:
                 write(self._tables[ATTACHMENTS], attachment_rows(emails, stored, now))
             self._store(conn, batch.position)
         return Receipt(written)
+
+    def rewrite(self, row: FeedRow) -> None:
+        """Write a row whether or not it is equal."""
+        with self._transaction(write=True) as conn:
+            self._put(conn, self._tables[row.stream], [_render(row)], self._clock.now())
 
     def rendered(self, row: FeedRow) -> Mapping[str, Json]:
         """The row as `rows` shows it."""
@@ -135,16 +149,30 @@ class SqlDestination:
             self.close()
             raise self._dialect.error(error) from None
 
+    def _set_up(self, conn: sa.Connection) -> Position | None:
+        self._dialect.create_schema(conn)
+        migrate(conn, self._dialect, [self._position])
+        stored = conn.execute(sa.select(self._position)).first()
+        if stored and (stored.version or 0) > VERSION:
+            raise ConfigError(f"{self.name} was set up by a newer syncjob", hint="upgrade syncjob")
+        if migrate(conn, self._dialect, list(self._tables.values())) or not stored:
+            self._store(conn, None)
+            return None
+        return _as_position(stored)
+
     def _write(self, conn: sa.Connection, now: datetime, by_content: bool, table: sa.Table, rows: Mapping[str, Rendered]) -> int:
         """Write the rows that are not there yet, sorted by key; how many those are."""
         there = self._there(conn, table, rows, by_content=by_content) if rows else frozenset()
         fresh = sorted((row for row in rows.values() if row.key not in there), key=attrgetter("key"))
         if fresh:
-            encoders = by_place(table.info["order"], self._dialect.encode)
-            synced_at = time_text(now)
-            values = [(*applied(encoders, row.values), synced_at, row.hash) for row in fresh]
-            self._dialect.upsert(conn, table, values, [row.size for row in fresh])
+            self._put(conn, table, fresh, now)
         return len(fresh)
+
+    def _put(self, conn: sa.Connection, table: sa.Table, rows: Sequence[Rendered], now: datetime) -> None:
+        encoders = by_place(table.info["order"], self._dialect.encode)
+        synced_at = time_text(now)
+        values = [(*applied(encoders, row.values), synced_at, row.hash) for row in rows]
+        self._dialect.upsert(conn, table, values, [row.size for row in rows])
 
     def _there(self, conn: sa.Connection, table: sa.Table, rows: Mapping[str, Rendered], *, by_content: bool) -> Collection[str]:
         """The keys of the rows that are there already: by the hash of what was written last, or word for word."""

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from syncjob.core.errors import Incomplete, Transient
 from syncjob.core.model import CONVERSATIONS, EMAILS, NOTHING, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
 from syncjob.core.ports import Known
+from syncjob.core.questions import together
 from syncjob.http.answers import largest_limit, vendor_text
 from syncjob.sources.mails import Conversation, Message, conversation_record, email_record, in_conversation
 from syncjob.sources.payload import from_epoch, listed, parsed, rejection
@@ -55,9 +56,9 @@ class Missive:
         """Bodies where they fill a call, else the next thread, else the bodies that are left."""
         bodies = [want for want in wants if want.kind == "body"]
         threads = [want for want in wants if want.kind == "thread"]
-        most = bodies[0].about.get("most", BODIES) if bodies else BODIES
-        alike = [want for want in bodies if want.about.get("most", BODIES) == most][:most]
-        return alike if len(alike) == most or not threads else threads[:1]
+        batch = together(bodies, BODIES)
+        is_full = len(batch) == (bodies[0].most or BODIES) if bodies else False
+        return batch if is_full or not threads else threads[:1]
 
     def want_call(self, wants: Sequence[Want], known: Known) -> Call:
         want = wants[0]
@@ -93,7 +94,7 @@ class Missive:
         if call.name == "thread":
             return self._read_thread(walk, call, answer, known)
         if call.name == "bodies":
-            return self._read_bodies(call, answer, known)
+            return self._read_bodies(walk, call, answer, known)
         assert walk is not None
         return self._read_list(walk, call, answer, known)
 
@@ -109,11 +110,12 @@ class Missive:
         rows = known.rows(CONVERSATIONS, [each.id for each in whole])
         met = known.sighted(walk.id, CONVERSATIONS, [each.id for each in found])
         waiting = known.waiting("thread", [each.id for each in whole if _is_before(each, walk.since)])
+        dead = known.given_up("thread", [each.id for each in whole]) if walk.kind == "changes" else NOTHING
         records = tuple(conversation_record(each, me, box=position["box"]) for each in whole)
         wants = [
             Want("thread", CONVERSATIONS, each.id, _thread(each), walk.id)
             for each, record in zip(whole, records, strict=True)
-            if each.id not in met and waiting.get(each.id, NOTHING).get("version") != each.version()
+            if each.id not in met and each.version() not in (found.get(each.id, NOTHING).get("version") for found in (waiting, dead))
             if self._needs_thread(walk, each, record, rows.get(each.id), known)
         ]
         stubs = tuple((CONVERSATIONS, each.id) for each in found if each.is_stub)
@@ -226,11 +228,11 @@ class Missive:
             return None, None
         return {**about, "until": step.until, "probe": step.probe, "seen": seen}, None
 
-    def _read_bodies(self, call: Call, answer: Answer, known: Known) -> Page:
+    def _read_bodies(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
         """Messages with their bodies. One that did not come is asked again alone; only then is it gone."""
         asked = dict(call.about["wants"])
         if answer.status != 200:
-            return _split(asked, answer.status)
+            return _split(asked, answer.status, walk)
         payload = parsed(answer, "messages")["messages"]
         if not isinstance(payload, list | dict):
             raise Transient("`messages` in the answer is no list", hint="the next run tries again")
@@ -243,7 +245,7 @@ class Missive:
         ]
         here = {each.id for each in found} | {each.key for each in rejected}
         missing = {key: home for key, home in asked.items() if key not in here}
-        again = _split(missing, 200) if missing else Page()
+        again = _split(missing, 200, walk) if missing else Page()
         settled = tuple(("body", key) for key in asked if key not in missing) + again.settled
         return Page(tuple(records), again.sighted, again.inaccessible, rejected, again.wants, settled)
 
@@ -266,7 +268,7 @@ def _thread(found: Conversation) -> Mapping[str, Json]:
     return {"version": found.version(), "count": found.messages_count, "until": None, "seen": []}
 
 
-def _split(asked: Mapping[str, str], status: int) -> Page:
+def _split(asked: Mapping[str, str], status: int, walk: Walk | None) -> Page:
     """Ask a failed batch again in halves; a single message that is not there is settled."""
     if len(asked) == 1 and status != 200:
         (key,) = asked
@@ -274,7 +276,8 @@ def _split(asked: Mapping[str, str], status: int) -> Page:
         gone = ((EMAILS, key),) if status == 404 else ()
         return Page(sighted=gone, inaccessible=refused, settled=(("body", key),))
     most = 1 if status == 200 else max(1, len(asked) // 2)
-    return Page(wants=tuple(Want("body", EMAILS, key, {"conversation": home, "most": most}) for key, home in asked.items()))
+    owner = walk.id if walk else None
+    return Page(wants=tuple(Want("body", EMAILS, key, {"conversation": home}, owner, most=most) for key, home in asked.items()))
 
 
 def _is_before(found: Conversation, since: datetime | None) -> bool:

@@ -7,7 +7,9 @@ from datetime import UTC, date, datetime
 
 from syncjob.core.errors import Transient
 from syncjob.core.model import Answer, Json, Rejection
+from syncjob.core.text import clean
 
+LONGEST_ID = 200
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -32,10 +34,11 @@ def listed(answer: Answer, name: str) -> tuple[list[Json], Mapping[str, Json]]:
 
 def rejection(stream: str, raw: Json, error: Exception | str) -> Rejection:
     """A dead letter for a record that cannot be read: its id is the key, else a digest of the whole."""
-    text = json.dumps(raw, ensure_ascii=False, sort_keys=True)
+    text = json.dumps(raw, sort_keys=True)  # escaped: a lone surrogate in it could not be stored
     id_ = raw.get("id") if isinstance(raw, dict) else None
-    key = str(id_) if id_ not in (None, "") else f"digest:{hashlib.blake2b(text.encode('utf-8', 'replace'), digest_size=12).hexdigest()}"
-    return Rejection(stream, key, reason(error), text)
+    has_id = type(id_) in (int, str) and 0 < len(str(id_)) <= LONGEST_ID
+    key = clean(str(id_)) if has_id else f"digest:{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
+    return Rejection(stream, key, clean(reason(error)), text)
 
 
 def reason(error: Exception | str) -> str:

@@ -4,25 +4,30 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from syncjob.core.model import Entry, Json, Position, Row
+from syncjob.core.model import Json, Row
 from syncjob.store.engine import migrate, open_engine, unusable
 from syncjob.store.feed import Feed
 from syncjob.store.ledger import Books
+from syncjob.store.letters import Letters
 from syncjob.store.mirror import Mirror, new_epoch
 from syncjob.store.strangers import Strangers
 from syncjob.store.walks import Walks
 
+TIDIED, TIDY_EVERY = "tidied", timedelta(days=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Tx:
-    """One transaction: the mirror, the walks, the feed and the strangers as they stand in it."""
+    """One transaction: the mirror, the walks, the dead letters, the feed and the strangers as they stand in it."""
 
     mirror: Mirror
     walks: Walks
+    letters: Letters
     feed: Feed
     strangers: Strangers
     books: Books
@@ -53,9 +58,21 @@ class Store:
         try:
             with self._engine.connect().execution_options(begin=mode) as connection, connection.begin():
                 mirror = Mirror(connection, self._epoch)
-                yield Tx(mirror, Walks(connection), Feed(connection), Strangers(connection, mirror), Books(connection))
+                yield Tx(mirror, Walks(connection), Letters(connection), Feed(connection), Strangers(connection, mirror), Books(connection))
         except sa.exc.DatabaseError as error:
-            raise unusable(error, self._path) from None
+            raise unusable(error.orig, self._path) from None
+
+    def tidy(self, now: datetime, keep: timedelta) -> None:
+        """Once a day: forget walks that ended longer ago than `keep`, and give the log's room on the disk back."""
+        with self.read() as tx:
+            last = tx.mirror.meta(TIDIED)
+        if last and timedelta() <= now - datetime.fromisoformat(last) < TIDY_EVERY:
+            return
+        with self.begin() as tx:
+            tx.walks.forget_finished(now - keep)
+            tx.mirror.set_meta(TIDIED, now.isoformat())
+        with self._engine.connect() as connection:
+            connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -81,48 +98,8 @@ class KnownTo:
     def waiting(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
         return self.tx.walks.wanted_already(self.source, kind, keys)
 
+    def given_up(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
+        return self.tx.letters.given_up(self.source, kind, keys)
+
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         return self.tx.mirror.names(self.source, section, keys)
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerOf:
-    """`core.ports.Ledger` for one destination: a transaction for each verb."""
-
-    store: Store
-    name: str
-
-    def position(self) -> Position | None:
-        with self.store.read() as tx:
-            found = tx.books.note_of(self.name, "position")
-            return found and Position(tx.mirror.meta("mirror"), *found)
-
-    def stand(self, position: Position | None) -> None:
-        self.note("position", position and [position.epoch, position.seq])
-
-    def entries(self, stream: str, keys: Collection[str]) -> Mapping[str, Entry]:
-        with self.store.read() as tx:
-            return tx.books.entries(self.name, stream, keys)
-
-    def enter(self, stream: str, entries: Mapping[str, Entry]) -> None:
-        with self.store.begin() as tx:
-            tx.books.enter(self.name, stream, entries)
-
-    def strike(self, stream: str, keys: Collection[str] | None = None) -> None:
-        with self.store.begin() as tx:
-            tx.books.strike(self.name, stream, keys)
-
-    def recall(self, name: str) -> Json:
-        with self.store.read() as tx:
-            return tx.books.note_of(self.name, name)
-
-    def note(self, name: str, value: Json) -> None:
-        with self.store.begin() as tx:
-            tx.books.note(self.name, name, value)
-
-    def count(self, month: str) -> int:
-        with self.store.begin() as tx:
-            counted, calls = tx.books.note_of(self.name, "calls") or (month, 0)
-            calls = calls + 1 if counted == month else 1
-            tx.books.note(self.name, "calls", [month, calls])
-            return calls

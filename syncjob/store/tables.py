@@ -116,6 +116,7 @@ wants = sa.Table(
     sa.Column("walk", Integer),
     sa.Column("about", JSON, nullable=False),
     sa.Column("tries", Integer, nullable=False, default=0),
+    sa.Column("most", Integer),
     sa.Column("not_before", Time),
     sa.UniqueConstraint("source", "kind", "key"),
     sa.Index("wants_by_walk", "source", "walk", "kind", "id"),
@@ -137,6 +138,8 @@ dead_letters = sa.Table(
     sa.Column("key", Text, primary_key=True),
     sa.Column("error", Text, nullable=False),
     sa.Column("raw", Text),
+    sa.Column("kind", Text),  # of the question that failed, where no record came; and its `about`
+    sa.Column("about", JSON(none_as_null=True)),
     sa.Column("walk", Integer),
     sa.Column("first_at", Time, nullable=False),
     sa.Column("last_at", Time, nullable=False),

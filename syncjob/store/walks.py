@@ -1,4 +1,4 @@
-"""Walks and all that belongs to them: sightings, wants, deletions, dead letters, the streams' checkpoints."""
+"""Walks and all that belongs to them: sightings, wants, deletions, the streams' checkpoints."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import Insert, insert
 
-from syncjob.core.model import Change, Json, Rejection, Verb, Walk, Want
+from syncjob.core.model import Change, Json, Verb, Walk, Want
 from syncjob.store.mirror import among, bound
-from syncjob.store.tables import dead_letters, deletions, sightings, sources, streams, walks, wants
+from syncjob.store.tables import deletions, sightings, sources, streams, walks, wants
 
 WALK_COLUMNS = [walks.c[name] for name in Walk.__dataclass_fields__]
 RANK: Mapping[str, int] = {
@@ -35,7 +35,9 @@ def _sight() -> Insert:
 
 def _want() -> Insert:
     statement = insert(wants)
-    again = {name: statement.excluded[name] for name in ("walk", "about", "tries")} | {"not_before": None}
+    new = statement.excluded
+    again = {"walk": new.walk, "about": new.about, "tries": sa.func.max(new.tries, wants.c.tries)}
+    again |= {name: sa.func.coalesce(new[name], wants.c[name]) for name in ("most", "not_before")}
     return statement.on_conflict_do_update(index_elements=["source", "kind", "key"], set_=again)
 
 
@@ -47,9 +49,9 @@ SIGHTED = sa.select(sightings.c.key).where(
 )
 OWNED = wants.c.source == sa.bindparam("source"), wants.c.walk.is_not_distinct_from(sa.bindparam("walk"))
 WANTED = (
-    sa.select(wants.c.kind, wants.c.stream, wants.c.key, wants.c.about, wants.c.walk, wants.c.tries)
+    sa.select(wants.c.kind, wants.c.stream, wants.c.key, wants.c.about, wants.c.walk, wants.c.tries, wants.c.most, wants.c.not_before)
     .where(*OWNED, wants.c.kind == sa.bindparam("kind"), sa.or_(wants.c.not_before.is_(None), wants.c.not_before <= sa.bindparam("now")))
-    .order_by(wants.c.id)
+    .order_by(wants.c.not_before.nulls_first(), wants.c.id)
     .limit(sa.bindparam("most"))
 )
 WAITING = sa.select(sa.func.min(wants.c.not_before)).where(*OWNED)
@@ -57,9 +59,6 @@ SETTLE = wants.delete().where(
     wants.c.source == sa.bindparam("source_"), wants.c.kind == sa.bindparam("kind_"), wants.c.key == sa.bindparam("key_")
 )
 SPARE = deletions.delete().where(deletions.c.stream == sa.bindparam("stream_"), among(deletions.c.key))
-UNBURY = dead_letters.delete().where(
-    dead_letters.c.part == sa.bindparam("part_"), dead_letters.c.stream == sa.bindparam("stream_"), among(dead_letters.c.key)
-)
 STREAM = streams.select().where(streams.c.stream == sa.bindparam("stream"))
 SOURCE = sources.select().where(sources.c.source == sa.bindparam("source"))
 
@@ -86,6 +85,11 @@ class Walks:
     def open(self, stream: str) -> list[Walk]:
         """The walks under way, oldest first."""
         return [Walk(*found) for found in self._connection.execute(OPEN, {"stream": stream})]
+
+    def enumerated(self, stream: str) -> bool:
+        """Whether the mirror has met every record of a stream: a full walk of it was complete."""
+        done = walks.c.stream == stream, walks.c.kind == "full", walks.c.complete
+        return self._connection.execute(sa.select(sa.exists().where(*done))).scalar_one()
 
     def update(self, id_: int, **values: Any) -> None:
         """Set columns of a walk."""
@@ -114,10 +118,15 @@ class Walks:
         """A closed walk needs its sightings no longer."""
         self._connection.execute(sightings.delete().where(sightings.c.walk == walk))
 
+    def forget_finished(self, before: datetime) -> None:
+        """Forget walks that ended earlier, but for the newest of its stream and kind, from which the next one takes its turn."""
+        newest = sa.select(sa.func.max(walks.c.id)).group_by(walks.c.stream, walks.c.kind)
+        self._connection.execute(walks.delete().where(walks.c.finished_at < before, walks.c.id.not_in(newest)))
+
     # -- wants
 
     def want(self, source: str, found: Iterable[Want]) -> None:
-        """Add questions; the same question asked again starts anew, on behalf of the newer walk."""
+        """Add questions. The same question asked again passes to the newer walk, but keeps its tries and its wait."""
         new = [
             {
                 "source": source,
@@ -127,6 +136,8 @@ class Walks:
                 "walk": want.walk,
                 "about": dict(want.about),
                 "tries": want.tries,
+                "most": want.most,
+                "not_before": want.not_before,
             }
             for want in found
         ]
@@ -134,7 +145,7 @@ class Walks:
             self._connection.execute(WANT, new)
 
     def wanted(self, source: str, walk: int | None, kinds: Iterable[str], now: datetime, *, limit: int = 20) -> list[Want]:
-        """The oldest questions of a walk that may be asked now, a few of each kind."""
+        """The oldest questions of a walk that may be asked now, a few of each kind; those that failed come last."""
         asked = {"source": source, "walk": walk, "now": now, "most": limit}
         return [Want(*want) for kind in kinds for want in self._connection.execute(WANTED, asked | {"kind": kind})]
 
@@ -152,6 +163,11 @@ class Walks:
         found = [{"source_": source, "kind_": kind, "key_": key} for kind, key in settled]
         if found:
             self._connection.execute(SETTLE, found)
+
+    def hand_over(self, old: int, new: int) -> None:
+        """Let a walk ask, and delete at its end, what another one no longer will."""
+        for table in (wants, deletions):
+            self._connection.execute(table.update().where(table.c.walk == old).values(walk=new))
 
     # -- deletions, which wait for the end of their walk
 
@@ -184,43 +200,6 @@ class Walks:
         """Remove deletions that were applied."""
         for each in found:
             self._connection.execute(deletions.delete().where(deletions.c.stream == each.stream, deletions.c.key == each.key))
-
-    # -- dead letters
-
-    def bury(self, part: str, found: Iterable[Rejection], *, walk: int | None, now: datetime) -> int:
-        """Keep records that were given up on for now; how many of them are new."""
-        new = 0
-        for rejection in found:
-            values = {
-                "part": part,
-                "stream": rejection.stream,
-                "key": rejection.key,
-                "error": rejection.error,
-                "raw": rejection.raw,
-                "walk": walk,
-                "last_at": now,
-            }
-            known = self._connection.execute(
-                dead_letters.update()
-                .where(dead_letters.c.part == part, dead_letters.c.stream == rejection.stream, dead_letters.c.key == rejection.key)
-                .values(values)
-            ).rowcount
-            if not known:
-                self._connection.execute(dead_letters.insert().values(values | {"first_at": now}))
-                new += 1
-        return new
-
-    def count_dead(self, part: str) -> int:
-        """How many dead letters a part has."""
-        return self._connection.execute(sa.select(sa.func.count()).where(dead_letters.c.part == part)).scalar_one()
-
-    def new_dead(self, since: datetime) -> int:
-        """How many records were given up on for the first time since then."""
-        return self._connection.execute(sa.select(sa.func.count()).where(dead_letters.c.first_at >= since)).scalar_one()
-
-    def unbury(self, part: str, stream: str, keys: Collection[str]) -> None:
-        """Forget dead letters of keys that went through."""
-        self._connection.execute(UNBURY, {"part_": part, "stream_": stream, "keys": bound(keys)})
 
     # -- what is known of sources and streams
 

@@ -48,6 +48,10 @@ class MemoryDestination:
         self.held.position = batch.position
         return Receipt(written)
 
+    def rewrite(self, row: FeedRow) -> None:
+        self._fail()
+        _render(row)
+
     def _write(self, stream: str, rows: Mapping[str, Rendered], by_content: bool) -> int:
         held = self.held.rows[stream]
         there = {key for key, row in rows.items() if key in held and (held[key] == row if by_content else held[key].hash == row.hash)}

@@ -1,5 +1,6 @@
 """The pure decisions, as tables of plain values."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -100,6 +101,7 @@ def walk(kind: Any, id_: int = 1, *, listed: bool = False) -> Walk:
 
 POLL = Rhythm(timedelta(seconds=60))
 FULL, CHANGES, WANT = walk("full"), walk("changes", 2), Want("look_up", TASKS, "1")
+READ, FAILED = walk("changes", 2, listed=True), replace(WANT, not_before=NOON)
 DONE = walk("full", listed=True)
 
 
@@ -119,6 +121,10 @@ DONE = walk("full", listed=True)
         (Standing(checkpoint=NOON, walks=[DONE], changes_at=NOON, waiting={1: NOON + HOUR}), POLL, Rest(NOON + timedelta(seconds=60))),
         (Standing(checkpoint=NOON, walks=[DONE], changes_at=NOON), POLL, Finish(DONE)),
         (Standing(checkpoint=NOON, changes_at=NOON, asks={None: [WANT]}, walks=[DONE]), POLL, Ask(None, [WANT])),
+        (Standing(checkpoint=NOON, walks=[READ], asks={2: [WANT]}), POLL, Ask(READ, [WANT])),
+        (Standing(checkpoint=NOON, walks=[READ], asks={2: [FAILED]}), POLL, Begin("changes")),
+        (Standing(checkpoint=NOON, walks=[READ], changes_at=NOON, asks={2: [FAILED]}), POLL, Ask(READ, [FAILED])),
+        (Standing(checkpoint=NOON, walks=[READ], waiting={2: NOON + HOUR}), POLL, Begin("changes")),
         (Standing(checkpoint=NOON, changes_at=NOON, scope_grew=True), POLL, Begin("full")),
         (Standing(checkpoint=NOON, changes_at=NOON), Rhythm(POLL.poll, full_asked=True), Begin("full", reread=True)),
         (Standing(checkpoint=NOON, changes_at=NOON, walks=[FULL]), Rhythm(POLL.poll, full_asked=True), Turn(FULL)),

@@ -1,0 +1,71 @@
+"""A question that fails does not stop its source: it waits, and the others are asked meanwhile."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from syncjob.core.errors import SyncjobError
+from syncjob.core.model import Rejection, Walk, Want
+from syncjob.core.questions import after_failure
+from syncjob.store.store import Store, Tx
+
+OUTAGE = 3
+WAITING = "some of its questions failed and wait; the next walk asks them again"
+
+
+class Postponed:
+    """What a source remembers of its failed questions while it is at work.
+
+    A kind of question that the source answers in this cycle is no outage. Three failures in a row are one: a poisoned
+    batch and its half may fail one after the other, but then the other half is answered.
+    """
+
+    def __init__(self, source: str, store: Store) -> None:
+        self._source, self._store = source, store
+        self._answered: set[str] = set()
+        self._in_a_row = 0
+        self._error: SyncjobError | None = None
+
+    def new_cycle(self) -> None:
+        """What the source answered before proves nothing from here on."""
+        self._answered.clear()
+
+    def answered(self, wants: Sequence[Want]) -> None:
+        """These were answered."""
+        self._answered |= {want.kind for want in wants}
+        self._in_a_row = 0
+
+    def failed(self, wants: Sequence[Want], walk: Walk | None, error: SyncjobError, now: datetime) -> None:
+        """Let these wait. Raises the error if it looks like an outage."""
+        kind = wants[0].kind
+        with self._store.begin() as tx:
+            dead = bool(tx.letters.given_up(self._source, kind, [want.key for want in wants]))
+            failed = after_failure(wants, now, proven=kind in self._answered, dead=dead)
+            tx.walks.want(self._source, failed.again)
+            _bury(self._source, failed.given_up, walk, error, tx, now)
+        self._error = error if failed.again else self._error
+        self._in_a_row += 1
+        if self._in_a_row == OUTAGE:
+            self.tell()
+
+    def tell(self) -> None:
+        """Raise the error of what waits, once: at an outage, or when nothing else is due."""
+        error, self._error, self._in_a_row = self._error, None, 0
+        if error:
+            raise error
+
+
+def take_over(new: Walk, old: Walk, tx: Tx, now: datetime) -> None:
+    """Close a changes walk that only waits, or newer changes would wait with it. The new one begins at the same checkpoint,
+    so it meets all that the old one met, and asks what that one still wanted."""
+    verdicts = tx.walks.verdicts(old.id, old.stream)
+    tx.walks.update(old.id, finished_at=now, verdicts=verdicts, fetched=sum(verdicts.values()), error=WAITING)
+    tx.walks.hand_over(old.id, new.id)
+    tx.walks.forget_sightings(old.id)
+
+
+def _bury(source: str, wants: Sequence[Want], walk: Walk | None, error: SyncjobError, tx: Tx, now: datetime) -> None:
+    tx.walks.settle(source, [(want.kind, want.key) for want in wants])
+    letters = [Rejection(want.stream, want.key, error.message, "", want) for want in wants]
+    tx.letters.bury(source, letters, walk=walk.id if walk else None, now=now)
+    if walk:
+        tx.walks.sight(walk.id, {(want.stream, want.key): "rejected" for want in wants})

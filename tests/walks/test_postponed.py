@@ -1,0 +1,180 @@
+"""A question that fails waits, is found within its batch, and is given up on at last; everything else goes on."""
+
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from syncjob.core.errors import Transient
+from syncjob.core.model import EMAILS, Want
+from syncjob.core.questions import Failed, after_failure, together
+from syncjob.sandbox.faults import Fault
+
+from .bench import Bench
+
+NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
+ONE = Want("body", EMAILS, "1")
+
+
+def wanted(count: int, most: int | None = None) -> list[Want]:
+    return [Want("body", EMAILS, str(number), most=most) for number in range(count)]
+
+
+def test_a_batch_is_asked_again_in_halves_at_once() -> None:
+    failed = after_failure(wanted(10), NOON, proven=True, dead=False)
+    assert failed == Failed(tuple(replace(want, not_before=NOON) for want in wanted(10, most=5)))
+    assert [want.key for want in together(failed.again, 10)] == ["0", "1", "2", "3", "4"]
+    assert [len(together(wanted(3, most), 10)) for most in (None, 2, 1)] == [3, 2, 1]
+    assert together([*wanted(2), *wanted(3, most=2)], 10) == wanted(2)
+    assert together([], 10) == []
+
+
+@pytest.mark.parametrize(
+    ("tries", "proven", "dead", "minutes"),
+    [(0, True, False, 1), (1, True, False, 2), (2, True, False, None), (2, False, False, 4), (9, False, False, 4), (0, False, True, None)],
+)
+def test_a_single_question_waits_longer_until_it_is_given_up_on(tries: int, proven: bool, dead: bool, minutes: int | None) -> None:
+    want = replace(ONE, tries=tries)
+    again = () if minutes is None else (replace(want, tries=tries + 1, not_before=NOON + timedelta(minutes=minutes)),)
+    assert after_failure([want], NOON, proven=proven, dead=dead) == Failed(again, () if again else (want,))
+
+
+@pytest.fixture
+def bench(tmp_path: Path):
+    bench = Bench(tmp_path, conversations=8)
+    yield bench
+    bench.close()
+
+
+def cycle(bench: Bench, *, wait: float = 61) -> str:
+    """A cycle of Missive, and what went wrong in it."""
+    try:
+        bench.cycle("missive", wait=wait)
+    except Transient as error:
+        return error.message
+    return ""
+
+
+def dead(bench: Bench) -> list[tuple[str, str]]:
+    with sqlite3.connect(bench.folder / "mirror.db") as connection:
+        return connection.execute("SELECT kind, key FROM dead_letters").fetchall()
+
+
+def checkpoint(bench: Bench) -> datetime:
+    with bench.store.read() as tx:
+        return tx.walks.stream(EMAILS)["checkpoint"]
+
+
+def busy(bench: Bench, key: str) -> None:
+    """Something else happens, so that there is another question to answer."""
+    bench.sandbox.world.missive.add_message(key)
+
+
+def poisoned(bench: Bench) -> tuple[str, str]:
+    """A conversation whose messages can never be listed, and a healthy one."""
+    first, second, *_ = sorted({email["thread_id"] for email in bench.sandbox.truth.emails().values()})
+    bench.sandbox.faults.always(f"/conversations/{first}/messages", Fault("500 html"))
+    return first, second
+
+
+def messages_of(bench: Bench, key: str) -> int:
+    return len(bench.sandbox.world.missive.messages_of(bench.sandbox.world.missive.conversations[key]))
+
+
+def test_a_conversation_that_always_fails_blocks_nobody_in_a_backfill(bench: Bench) -> None:
+    poison, _ = poisoned(bench)
+    assert "500" in cycle(bench)
+    lacking = bench.differences_of("email")
+    assert len(lacking) == messages_of(bench, poison)
+    for _ in range(8):
+        cycle(bench)
+    assert dead(bench) == []  # nothing else was asked meanwhile: it may as well be an outage
+    assert not bench.walks(EMAILS)[0]["finished_at"]
+
+
+def test_it_is_given_up_on_when_others_are_answered_and_comes_back_when_it_is_mended(bench: Bench) -> None:
+    poison, healthy = poisoned(bench)
+    cycle(bench)
+    for _ in range(8):
+        busy(bench, healthy)
+        cycle(bench)
+        assert len(bench.differences_of("email")) == messages_of(bench, poison)  # the healthy one is up to date all the time
+    assert dead(bench) == [("thread", poison)]
+    assert cycle(bench) == ""
+    backfill = bench.walks(EMAILS)[0]
+    assert backfill["complete"]
+
+    bench.sandbox.faults.clear()
+    bench.parts["missive"]._rhythm = replace(bench.rhythm, full_asked=True)
+    assert cycle(bench) == ""
+    assert bench.differences_of("email") == []
+    assert dead(bench) == []
+
+
+def test_a_changes_walk_that_waits_keeps_its_checkpoint_but_lets_newer_changes_in(bench: Bench) -> None:
+    bench.run("missive")
+    poison, healthy = poisoned(bench)
+    before = checkpoint(bench)
+    busy(bench, poison)
+    assert "500" in cycle(bench)
+    for number in range(8):
+        busy(bench, healthy)
+        cycle(bench)
+        assert len(bench.differences_of("email")) == 1
+        assert dead(bench) or checkpoint(bench) == before + timedelta(0) or number == 0
+        for walk in bench.walks(EMAILS):
+            assert not walk["finished_at"] or walk["fetched"] == sum(walk["verdicts"].values())
+    assert dead(bench) == [("thread", poison)]
+    assert checkpoint(bench) > before
+
+    asked = bench.requests("missive")
+    assert cycle(bench) == ""
+    assert bench.requests("missive") == asked + 2  # what was given up on is on the page, and left alone
+    bench.sandbox.faults.clear()
+    assert cycle(bench) == ""
+    assert len(bench.differences_of("email")) == 1
+    busy(bench, poison)
+    assert cycle(bench) == ""
+    assert bench.differences_of("email") == []  # healed by itself, since the conversation changed
+    assert dead(bench) == []
+
+
+def test_one_poisoned_mail_is_found_in_its_batch_while_the_others_come_in(bench: Bench) -> None:
+    key = sorted(bench.sandbox.truth.emails())[4]
+    bench.sandbox.faults.always(f"/messages/.*{key}", Fault("truncated json"))
+    for _ in range(4):
+        cycle(bench)
+        assert bench.differences_of("email") == [f"email {key} is missing"]
+    busy(bench, bench.sandbox.truth.emails()[key]["thread_id"])
+    cycle(bench, wait=300)
+    assert dead(bench) == [("body", key)]
+    (walk,) = (walk for walk in bench.walks(EMAILS) if walk["verdicts"] and walk["verdicts"].get("rejected"))
+    assert walk["fetched"] == sum(walk["verdicts"].values())
+
+
+def test_an_outage_of_a_whole_route_buries_nothing(bench: Bench) -> None:
+    bench.sandbox.faults.always("/messages", Fault("503 empty"))
+    for _ in range(12):
+        assert "503" in cycle(bench, wait=250)
+    assert dead(bench) == []
+    bench.sandbox.faults.clear()
+    for _ in range(4):
+        cycle(bench, wait=250)
+    assert bench.differences_of("email") == []
+
+
+def test_questions_that_wait_outlive_a_restart(bench: Bench) -> None:
+    poison, healthy = poisoned(bench)
+    cycle(bench)
+    for _ in range(9):
+        bench.reopen()
+        busy(bench, healthy)
+        cycle(bench)
+    assert dead(bench) == [("thread", poison)]
+    bench.sandbox.faults.clear()
+    bench.rhythm = replace(bench.rhythm, full_asked=True)
+    bench.reopen()
+    assert cycle(bench) == ""
+    assert bench.differences_of("email") == []
