@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -46,6 +46,8 @@ class Job:
     sources: Sequence[SourcePart]
     destinations: Sequence[DestinationPart]
     apis: Sequence[tuple[str, Api]]
+    under_way: dict[str, float] = field(default_factory=dict)
+    """Since when each part is at the step that it is at."""
 
     def close(self) -> None:
         """Let go of connections and files."""
@@ -58,6 +60,11 @@ class Job:
 
 def build(settings: Settings, choices: Choices, stop: threading.Event) -> Job:
     """The parts that these settings and choices name. Raises ConfigError for a name that is not configured."""
+    if choices.new_identity and not choices.full:
+        raise ConfigError(
+            "--new-identity alone would mix two users' records",
+            hint="to read everything anew: python -m syncjob once --full-resync --new-identity",
+        )
     _check_names("source", choices.sources, settings.sources, "--source")
     clock = WallClock(stop)
     readers = destinations(settings, choices.destinations, clock)

@@ -121,7 +121,8 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.E
         from syncjob.build import Choices
         from syncjob.scheduler import run_forever
 
-        return run_forever(settings, Choices(sources=tuple(args.source), destinations=tuple(args.destination)), report, stop)
+        choices = Choices(sources=tuple(args.source), destinations=tuple(args.destination))
+        return run_forever(settings, choices, report, stop, environ)
 
     return _with_settings(work, environ)
 

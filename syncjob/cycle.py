@@ -12,10 +12,10 @@ from pathlib import Path
 
 from syncjob.absorb import NO_DATE, finish
 from syncjob.broken import absorb_or_set_aside
-from syncjob.core.errors import ConfigError, Incomplete, Transient, Unforeseen
+from syncjob.core.errors import ConfigError, Incomplete, Later, SyncjobError, Transient, Unforeseen
 from syncjob.core.model import Answer, Call, Walk, WalkKind, Want
 from syncjob.core.ports import Clock, Source
-from syncjob.core.steps import Absorb, Ask, Begin, Finish, Identify, Rest, Rhythm, Standing, Turn, next_step
+from syncjob.core.steps import Absorb, Ask, Begin, Finish, Identify, Rest, Rhythm, Standing, Turn, back_off, next_step
 from syncjob.postpone import Postponed, take_over
 from syncjob.spool import Leaf, Spool, UnknownLeaf, observation
 from syncjob.store.store import KnownTo, Store
@@ -38,6 +38,9 @@ class SourcePart:
         self._access, self._overlap, self._process_after = access, overlap, process_after
         self._share, self._allow, self._new_identity = share, allow_deletes, new_identity
         self._changes_at: datetime | None = None
+        self._not_before: datetime | None = None
+        self._failures = 0
+        self._hinted = False
         self._postponed = Postponed(source.name, store)
         with store.read() as tx:
             newest = max([int(tx.mirror.meta("observed")), *(observation(path) for path in spool.leaves())])
@@ -49,6 +52,8 @@ class SourcePart:
         step = next_step(now, self._standing(now), self._rhythm)
         match step:
             case Rest():
+                if self._not_before is None or now >= self._not_before:
+                    self._failures = 0
                 self._postponed.tell()
                 return step
             case Absorb():
@@ -68,6 +73,31 @@ class SourcePart:
                 self.finished.append(walk.id)
                 self._rhythm = _done(self._rhythm, walk.kind)
         return None
+
+    def new_cycle(self) -> None:
+        """Count finished walks, and what was set aside, anew."""
+        self.finished, self.aside = [], []
+
+    def rest(self, now: datetime) -> Rest | None:
+        """Until when there is nothing to do; None: there is something."""
+        step = next_step(now, self._standing(now), self._rhythm)
+        return step if isinstance(step, Rest) else None
+
+    def hint(self) -> None:
+        """Somebody says that there is news: changes are asked for as soon as hints allow, again if they are being asked for now."""
+        self._hinted = True
+
+    def poll_now(self) -> None:
+        """A person says so: neither the interval nor a failure keeps it waiting."""
+        self._changes_at = self._not_before = None
+
+    def failed(self, error: SyncjobError) -> None:
+        """Leave a source alone that did not answer: as long as it says itself, else longer from time to time."""
+        if isinstance(error, Later):
+            self._not_before = error.until
+        else:
+            self._failures += 1
+            self._not_before = self._clock.now() + back_off(self._failures, self._rhythm.poll)
 
     def _absorb(self, path: Path, now: datetime) -> None:
         """Take in what a crash left in the spool. What cannot be read is kept aside: its walk asks for the page again."""
@@ -95,6 +125,8 @@ class SourcePart:
                 if not wants and (later := tx.walks.waiting(self.name, owner)):
                     waiting[owner] = later
         return Standing(
+            not_before=self._not_before,
+            hinted=self._hinted,
             leftovers=any(self._spool.leaves()),
             identified=source["access"] == self._access,
             checkpoint=known["checkpoint"],
@@ -131,6 +163,7 @@ class SourcePart:
                 tx.walks.want(self.name, tx.letters.questions(self.name, walk.id))
         if kind == "changes" or checkpoint is None:
             self._changes_at = now
+            self._hinted = False  # nothing is asked yet: a hint from here on means one more walk
             self._postponed.new_cycle()
 
     def _fetch(self, call: Call, walk: Walk | None) -> None:

@@ -31,6 +31,10 @@ class DestinationPart:
         self._store, self._clock = store, clock
         self._position: Position | None = None
 
+    def new_cycle(self) -> None:
+        """Count written rows anew."""
+        self.written = 0
+
     def step(self) -> Rest | None:
         """Deliver one batch. Raises SyncjobError when that failed: the position waits."""
         if self._position is None:

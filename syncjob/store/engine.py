@@ -4,7 +4,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +16,9 @@ from sqlalchemy.schema import CreateColumn
 from syncjob.core.errors import ConfigError, Transient
 from syncjob.store import tables
 
+LOG_LIMIT = "journal_size_limit=8000000"
+"""What a checkpoint leaves of the log's file, which else stays as long as it ever was."""
+
 
 def open_engine(path: Path) -> sa.Engine:
     """An engine on the store's file (created 0600), with the durability that the promises rest on.
@@ -23,7 +26,8 @@ def open_engine(path: Path) -> sa.Engine:
     `synchronous=FULL` makes a commit survive a power cut: only then may a page leave the spool.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    with suppress(FileExistsError):  # closing an existing file would drop the locks of all connections: sqlite.org/howtocorrupt.html
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     engine = sa.create_engine(
         f"sqlite:///{path}", poolclass=QueuePool, pool_size=4, max_overflow=8, hide_parameters=True,
         connect_args={"check_same_thread": False, "timeout": 30},
@@ -32,7 +36,7 @@ def open_engine(path: Path) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not guessed by the driver
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "cache_size=-16000", "mmap_size=0"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "cache_size=-16000", "mmap_size=0", LOG_LIMIT):
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")
@@ -68,6 +72,9 @@ where it only adds something."""
 def migrate(engine: sa.Engine, path: Path) -> None:
     """Bring the file to this program's version, in one transaction, keeping what it holds; refuse a newer one."""
     try:
+        with engine.connect() as connection:  # whoever only looks shall not wait for a writer
+            if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == len(MIGRATIONS):
+                return
         with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
             version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
             _refuse_newer(version, path)

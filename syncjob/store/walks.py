@@ -118,6 +118,11 @@ class Walks:
         """A closed walk needs its sightings no longer."""
         self._connection.execute(sightings.delete().where(sightings.c.walk == walk))
 
+    def forget_finished(self, before: datetime) -> None:
+        """Forget walks that ended earlier, but for the newest of its stream and kind, from which the next one takes its turn."""
+        newest = sa.select(sa.func.max(walks.c.id)).group_by(walks.c.stream, walks.c.kind)
+        self._connection.execute(walks.delete().where(walks.c.finished_at < before, walks.c.id.not_in(newest)))
+
     # -- wants
 
     def want(self, source: str, found: Iterable[Want]) -> None:
