@@ -10,11 +10,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from syncjob.absorb import NO_DATE, absorb, finish
+from syncjob.absorb import NO_DATE, absorb, conclude, finish
 from syncjob.core.errors import ConfigError, Incomplete, Transient
 from syncjob.core.model import Answer, Call, Walk, WalkKind, Want
 from syncjob.core.ports import Clock, Source
-from syncjob.core.steps import Absorb, Ask, Begin, Finish, Identify, Rest, Rhythm, Standing, Turn, next_step
+from syncjob.core.steps import Absorb, Ask, Begin, Conclude, Finish, Identify, Rest, Rhythm, Standing, Turn, next_step
 from syncjob.postpone import Postponed, take_over
 from syncjob.spool import Spool, UnknownLeaf
 from syncjob.store.store import KnownTo, Store
@@ -61,6 +61,8 @@ class SourcePart:
                 self._fetch(call, walk)
             case Ask(walk, wants):
                 self._ask_wants(walk, wants)
+            case Conclude(walk):
+                conclude(walk, self.source, self._store)
             case Finish(walk):
                 finish(walk, self.source, self._store, now, share=self._share, allow=self._allow, process_after=self._process_after)
                 self.finished.append(walk.id)
