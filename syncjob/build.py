@@ -3,8 +3,9 @@
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 from syncjob.core.errors import ConfigError
 from syncjob.core.ports import Destination, Source
@@ -45,6 +46,8 @@ class Job:
     sources: Sequence[SourcePart]
     destinations: Sequence[DestinationPart]
     apis: Sequence[tuple[str, Api]]
+    under_way: dict[str, float] = field(default_factory=dict)
+    """Since when each part is at the step that it is at."""
 
     def close(self) -> None:
         """Let go of connections and files."""
@@ -58,19 +61,23 @@ class Job:
 def build(settings: Settings, choices: Choices, stop: threading.Event) -> Job:
     """The parts that these settings and choices name. Raises ConfigError for a name that is not configured."""
     _check_names("source", choices.sources, settings.sources, "--source")
-    _check_names("destination", choices.destinations, settings.db_backend, "--destination")
     clock = WallClock(stop)
+    readers = destinations(settings, choices.destinations, clock)
     store = Store(settings.state / "mirror.db")
     chosen = [name for name in settings.sources if name in choices.sources or not choices.sources]
     apis = [(name, APIS[name](settings, clock)) for name in chosen]
     sources = [_source_part(settings, choices, store, clock, SOURCES[name](settings), api) for name, api in apis]
+    return Job(store, sources, [DestinationPart(each, store, clock) for each in readers], apis)
+
+
+def destinations(settings: Settings, chosen: Sequence[str], clock: WallClock) -> Sequence[Destination]:
+    """The chosen destinations, or all. Raises ConfigError for a name that is not configured."""
+    _check_names("destination", chosen, settings.db_backend, "--destination")
     if missing := set(settings.db_backend) - DESTINATIONS.keys():
         raise ConfigError(
             f"DB_BACKEND: {', '.join(missing)} is not there yet in this version", hint=f"take it out; there are: {', '.join(DESTINATIONS)}"
         )
-    names = [name for name in settings.db_backend if name in choices.destinations or not choices.destinations]
-    destinations = [DestinationPart(DESTINATIONS[name](settings, clock), store, clock) for name in names]
-    return Job(store, sources, destinations, apis)
+    return [DESTINATIONS[name](settings, clock) for name in settings.db_backend if name in chosen or not chosen]
 
 
 def _check_names(what: str, asked: Sequence[str], known: Sequence[str], flag: str) -> None:
@@ -105,7 +112,7 @@ def _access(settings: Settings, source: str) -> str:
 
 def _teamwork_api(settings: Settings, clock: WallClock) -> Api:
     windows = _windows(settings.teamwork_rate_limit) or (TEAMWORK_WINDOW,)
-    limiter = Limiter(windows, SHARES, clock, settings.state / "teamwork.limits", learns=settings.teamwork_rate_limit is None)
+    limiter = Limiter(windows, SHARES, clock, _log(settings, "teamwork"), learns=settings.teamwork_rate_limit is None)
     key = settings.teamwork_api_key
     return _api(
         "teamwork",
@@ -118,8 +125,13 @@ def _teamwork_api(settings: Settings, clock: WallClock) -> Api:
     )
 
 
+def _log(settings: Settings, name: str) -> Path | None:
+    """Where all processes note their requests; nowhere while there is no state folder, since `check` makes none."""
+    return settings.state / f"{name}.limits" if settings.state.is_dir() else None
+
+
 def _missive_api(settings: Settings, clock: WallClock) -> Api:
-    limiter = Limiter(_windows(settings.missive_rate_limit), SHARES, clock, settings.state / "missive.limits")
+    limiter = Limiter(_windows(settings.missive_rate_limit), SHARES, clock, _log(settings, "missive"))
     token = settings.missive_api_token
     return _api(
         "missive",

@@ -46,6 +46,15 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="how far everything is; asks nobody")
     status.add_argument("--json", action="store_true", help="print one JSON document")
 
+    commands.add_parser("check", help="whether a run would find all that it needs; changes nothing")
+    verify = commands.add_parser("verify", help="compare every row of the destinations with the mirror; changes nothing")
+    verify.add_argument("--repair", action="store_true", help="make right what differs, and nothing else")
+    _add_destinations(verify)
+    verify.add_argument("--json", action="store_true", help="print one JSON document")
+
+    replay = commands.add_parser("replay", help="deliver every row again, as the mirror has it")
+    _add_destinations(replay, required=True)
+
     _add_dead(commands.add_parser("dead", help="records that could not be read, or were refused"))
 
     demo = commands.add_parser("demo", help="see the whole job run against a sandbox: no account, no key")
@@ -74,7 +83,13 @@ def _add_dead(parser: argparse.ArgumentParser) -> None:
 
 def _add_parts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", action="append", default=[], choices=("teamwork", "missive"), help="only this source; may be repeated")
-    parser.add_argument("--destination", action="append", default=[], metavar="NAME", help="only this destination; may be repeated")
+    _add_destinations(parser)
+
+
+def _add_destinations(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    parser.add_argument(
+        "--destination", action="append", default=[], metavar="NAME", required=required, help="only this destination; may be repeated"
+    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +123,8 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.E
         from syncjob.build import Choices
         from syncjob.scheduler import run_forever
 
-        return run_forever(settings, Choices(sources=tuple(args.source), destinations=tuple(args.destination)), report, stop)
+        choices = Choices(sources=tuple(args.source), destinations=tuple(args.destination))
+        return run_forever(settings, choices, report, stop, environ)
 
     return _with_settings(work, environ)
 
@@ -122,6 +138,36 @@ def _status(args: argparse.Namespace, environ: Mapping[str, str], stop: threadin
         return 0
 
     return _with_settings(work, environ, as_json=args.json, need_source=False)
+
+
+def _check(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
+    def work(settings: Settings, report: Report) -> int:
+        from syncjob.check import run_check
+
+        return run_check(settings, report, stop)
+
+    return _with_settings(work, environ)
+
+
+def _verify(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
+    def work(settings: Settings, report: Report) -> int:
+        from syncjob.prove import run_verify
+
+        document = run_verify(settings, args.destination, report, stop, repair=args.repair)
+        if args.json:
+            report.document(document)
+        return int(document["exit"])
+
+    return _with_settings(work, environ, as_json=args.json, need_source=False)
+
+
+def _replay(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
+    def work(settings: Settings, report: Report) -> int:
+        from syncjob.prove import run_replay
+
+        return run_replay(settings, args.destination, report, stop)
+
+    return _with_settings(work, environ, need_source=False)
 
 
 def _dead(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
@@ -157,7 +203,8 @@ def _sandbox(args: argparse.Namespace, environ: Mapping[str, str], stop: threadi
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str], threading.Event], int]] = {
-    "once": _once, "run": _run, "status": _status, "dead": _dead, "demo": _demo, "sandbox": _sandbox,
+    "once": _once, "run": _run, "status": _status, "check": _check, "dead": _dead, "verify": _verify, "replay": _replay,
+    "demo": _demo, "sandbox": _sandbox,
 }  # fmt: skip
 
 

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from syncjob.absorb import NO_DATE, absorb, conclude, finish
-from syncjob.core.errors import ConfigError, Incomplete, Transient
+from syncjob.core.errors import ConfigError, Incomplete, Later, SyncjobError, Transient
 from syncjob.core.model import Answer, Call, Walk, WalkKind, Want
 from syncjob.core.ports import Clock, Source
-from syncjob.core.steps import Absorb, Ask, Begin, Conclude, Finish, Identify, Rest, Rhythm, Standing, Turn, next_step
+from syncjob.core.steps import Absorb, Ask, Begin, Conclude, Finish, Identify, Rest, Rhythm, Standing, Turn, back_off, next_step
 from syncjob.postpone import Postponed, take_over
 from syncjob.spool import Spool, UnknownLeaf
 from syncjob.store.store import KnownTo, Store
@@ -36,6 +36,9 @@ class SourcePart:
         self._access, self._overlap, self._process_after = access, overlap, process_after
         self._share, self._allow, self._new_identity = share, allow_deletes, new_identity
         self._changes_at: datetime | None = None
+        self._not_before: datetime | None = None
+        self._failures = 0
+        self._hinted = False
         self._postponed = Postponed(source.name, store)
         with store.read() as tx:
             newest = max([int(tx.mirror.meta("observed")), *(int(path.stem) for path in spool.leaves())])
@@ -47,6 +50,8 @@ class SourcePart:
         step = next_step(now, self._standing(now), self._rhythm)
         match step:
             case Rest():
+                if self._not_before is None or now >= self._not_before:
+                    self._failures = 0
                 self._postponed.tell()
                 return step
             case Absorb():
@@ -68,6 +73,31 @@ class SourcePart:
                 self.finished.append(walk.id)
                 self._rhythm = _done(self._rhythm, walk.kind)
         return None
+
+    def new_cycle(self) -> None:
+        """Count finished walks anew."""
+        self.finished = []
+
+    def rest(self, now: datetime) -> Rest | None:
+        """Until when there is nothing to do; None: there is something."""
+        step = next_step(now, self._standing(now), self._rhythm)
+        return step if isinstance(step, Rest) else None
+
+    def hint(self) -> None:
+        """Somebody says that there is news: changes are asked for as soon as hints allow, again if they are being asked for now."""
+        self._hinted = True
+
+    def poll_now(self) -> None:
+        """A person says so: neither the interval nor a failure keeps it waiting."""
+        self._changes_at = self._not_before = None
+
+    def failed(self, error: SyncjobError) -> None:
+        """Leave a source alone that did not answer: as long as it says itself, else longer from time to time."""
+        if isinstance(error, Later):
+            self._not_before = error.until
+        else:
+            self._failures += 1
+            self._not_before = self._clock.now() + back_off(self._failures, self._rhythm.poll)
 
     def _absorb(self, path: Path, now: datetime) -> None:
         """Take in what a crash left in the spool. What cannot be read is kept aside: its walk asks for the page again."""
@@ -91,6 +121,8 @@ class SourcePart:
                 if not wants and (later := tx.walks.waiting(self.name, owner)):
                     waiting[owner] = later
         return Standing(
+            not_before=self._not_before,
+            hinted=self._hinted,
             leftovers=any(self._spool.leaves()),
             identified=source["access"] == self._access,
             checkpoint=known["checkpoint"],
@@ -106,12 +138,8 @@ class SourcePart:
         """Ask whose key this is. Another user's view is another world: comparing it with ours would delete half of it."""
         identity, names = self.source.identity(self._ask(self.source.identity_call(), "changes"))
         with self._store.begin() as tx:
-            known = tx.walks.source(self.name)["identity"]
-            if known and known != identity and not self._new_identity:
-                raise ConfigError(
-                    f"{self.name}: the key acts for {identity}, but the mirror was filled for {known}",
-                    hint="use another SYNCJOB_STATE_DIR for it, or run `python -m syncjob once --full-resync --new-identity`",
-                )
+            if not self._new_identity:
+                check_identity(identity, tx.walks.source(self.name)["identity"])
             tx.walks.set_source(self.name, identity=identity, access=self._access)
             tx.mirror.learn_names(self.name, names)
 
@@ -131,6 +159,7 @@ class SourcePart:
                 tx.walks.want(self.name, tx.letters.questions(self.name, walk.id))
         if kind == "changes" or checkpoint is None:
             self._changes_at = now
+            self._hinted = False  # nothing is asked yet: a hint from here on means one more walk
             self._postponed.new_cycle()
 
     def _fetch(self, call: Call, walk: Walk | None) -> None:
@@ -140,7 +169,7 @@ class SourcePart:
             return  # asked to stop meanwhile: the next run asks again
         self._observed += 1
         if walk and walk.until is None:
-            self._check_clock(answer)
+            check_clock(answer, self._clock.now())
         leaf = self._spool.write(observed=self._observed, walk=walk.id if walk else None, call=call, answer=answer)
         absorb(leaf, self.source, self._store, self._spool, self._clock.now())
 
@@ -154,15 +183,24 @@ class SourcePart:
         else:
             self._postponed.answered(wants)
 
-    def _check_clock(self, answer: Answer) -> None:
-        """The first answer's `Date` becomes the checkpoint, so it must be there and believable."""
-        now = self._clock.now()
-        if answer.date is None or abs(answer.date - now) > TRUSTED_SKEW:
-            said = f"{answer.date:%Y-%m-%d %H:%M} UTC" if answer.date else "nothing"
-            raise Transient(
-                f"{self.name}: the server says that it is {said}, this machine says {now:%Y-%m-%d %H:%M} UTC",
-                hint="set this machine's clock; if it is right, the server (or a proxy before it) is wrong: the next run tries again",
-            )
+
+def check_clock(answer: Answer, now: datetime) -> None:
+    """The first answer's `Date` becomes the checkpoint, so it must be there and believable. Raises Transient."""
+    if answer.date is None or abs(answer.date - now) > TRUSTED_SKEW:
+        said = f"{answer.date:%Y-%m-%d %H:%M} UTC" if answer.date else "nothing"
+        raise Transient(
+            f"the server says that it is {said}, this machine says {now:%Y-%m-%d %H:%M} UTC",
+            hint="set this machine's clock; if it is right, the server (or a proxy before it) is wrong: the next run tries again",
+        )
+
+
+def check_identity(identity: str, known: str | None) -> None:
+    """A mirror belongs to one user's view. Raises ConfigError when the key is another's."""
+    if known and known != identity:
+        raise ConfigError(
+            f"the key acts for {identity}, but the mirror was filled for {known}",
+            hint="use another SYNCJOB_STATE_DIR for it, or run `python -m syncjob once --full-resync --new-identity`",
+        )
 
 
 def _grew(before: datetime | None, now: datetime | None) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from syncjob.core.errors import Rejected, SyncjobError, Transient
@@ -18,13 +19,21 @@ KEYS = 1000
 
 
 class DestinationPart:
-    """A destination at work: it reads the feed above its own position, at its own pace."""
+    """A destination at work: it reads the feed above its own position, at its own pace.
 
-    def __init__(self, destination: Destination, store: Store, clock: Clock) -> None:
+    `by_content`: also rows that somebody else changed in the destination are made right when they are delivered.
+    """
+
+    def __init__(self, destination: Destination, store: Store, clock: Clock, *, by_content: bool = False) -> None:
         self.name, self.destination = destination.name, destination
         self.written = 0
+        self._write = partial(destination.deliver, by_content=by_content)
         self._store, self._clock = store, clock
         self._position: Position | None = None
+
+    def new_cycle(self) -> None:
+        """Count written rows anew."""
+        self.written = 0
 
     def step(self) -> Rest | None:
         """Deliver one batch. Raises SyncjobError when that failed: the position waits."""
@@ -38,6 +47,20 @@ class DestinationPart:
         self._position = batch.position
         self._note(accepted)
         return None
+
+    def rewind(self) -> None:
+        """Begin again at the start of the feed: every row is delivered again."""
+        self._position = replace(self._adopt(self.destination.prepare()), seq=0)
+
+    def repair(self, rows: Sequence[FeedRow]) -> int:
+        """Deliver these rows beside the feed; how many were accepted. Raises as `step`, which must have come to rest before."""
+        assert self._position is not None
+        return len(self._deliver(Batch(tuple(rows), self._position)))
+
+    @property
+    def position(self) -> Position | None:
+        """Where it stands, as far as this run knows."""
+        return self._position
 
     @property
     def seq(self) -> int:
@@ -115,13 +138,13 @@ class DestinationPart:
             self._prove(stream, refused[0][1], accepted)
         self._park(refused)
         if refused:
-            self.destination.deliver(Batch((), batch.position))
+            self._write(Batch((), batch.position))
         return accepted
 
     def _halve(self, batch: Batch, refused: list[tuple[FeedRow, Rejected]]) -> list[FeedRow]:
         """Deliver what can be delivered; the rows that were accepted."""
         try:
-            self.written += self.destination.deliver(batch).written
+            self.written += self._write(batch).written
             return list(batch.rows)
         except Rejected as error:
             if len(batch.rows) == 1:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -11,11 +12,17 @@ from syncjob.core.errors import Later, SyncjobError
 from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
 
-STOP_SECONDS = 4.0
+STOP_SECONDS = 3.0
 """How long a stop waits for parts to reach a durable point. One that still waits for an answer then is left: the answer
 of a request that was overtaken by a stop is not looked at, and a transaction is whole or not at all."""
+LOOK_SECONDS = 1.0
+"""How often a part that has nothing to do looks whether something fell due, while others are still at work."""
 RETRY_SECONDS = 30.0
 """How long a destination that failed is left alone while sources are still at work."""
+
+
+POLLING, RESTED, ENDED = range(3)
+"""Some source is still at its first pass; each has had one, and only goes on beside others; all are done."""
 
 
 class WallClock:
@@ -43,16 +50,19 @@ class Outcome:
 
 
 class Cycle:
-    """One pass of every part, until no step is due."""
+    """One pass of every part, until no step is due. Meanwhile a part that is done goes on at its own pace: what is slow or
+    fails, such as a backfill of hours, keeps nobody waiting."""
 
     def __init__(
         self, sources: Sequence[SourcePart], destinations: Sequence[DestinationPart], stop: threading.Event, guarded: "Guarded"
     ) -> None:
         self._sources, self._destinations, self._stop, self._guarded = sources, destinations, stop, guarded
+        names = [*(part.name for part in sources), *(part.name for part in destinations)]
         self._news = threading.Condition()
         self._version = 0
-        self._sources_left = len(sources)
-        self.outcome = Outcome()
+        self._busy = set(names)
+        self._left = {part.name for part in sources}
+        self.outcome = Outcome(errors=dict.fromkeys(names))
 
     def run(self) -> Outcome:
         """Take steps until none is due, or until a stop is asked for."""
@@ -63,41 +73,56 @@ class Cycle:
         for thread in threads:
             while thread.is_alive() and not self._stop.is_set():
                 thread.join(0.1)
+        self._tell()
         leave = monotonic() + STOP_SECONDS
         for thread in threads:
             thread.join(max(0.0, leave - monotonic()))
         return self.outcome
 
     def _run_source(self, part: SourcePart) -> None:
+        """Poll; then, as long as other parts are at work, poll again whenever that falls due."""
         try:
-            self.outcome.errors[part.name] = None
             while not self._stop.is_set():
-                if self._guarded(part.name, part.step) is not None:
+                self._poll(part)
+                self._rests(part.name)
+                if self._wait_for(lambda: not self._busy, LOOK_SECONDS):
                     break
+        finally:
+            self._rests(part.name)
+            self._left.discard(part.name)
+            self._tell()
+
+    def _poll(self, part: SourcePart) -> None:
+        """Take a source's steps until it rests. Where it has none, what it said last still holds."""
+        took_one = False
+        try:
+            while not self._stop.is_set() and self._guarded(part.name, part.step) is None:
+                took_one = True
                 self._tell()
         except Later as later:
             self.outcome.later[part.name] = later
+            part.failed(later)
         except SyncjobError as error:
             self.outcome.errors[part.name] = error
-        finally:
-            with self._news:
-                self._sources_left -= 1
-            self._tell()
+            part.failed(error)
+        else:
+            if took_one:
+                self.outcome.errors[part.name] = None
+                self.outcome.later.pop(part.name, None)
 
     def _run_destination(self, part: DestinationPart) -> None:
         """Deliver what there is; then wait for more until the sources are done. A failure waits and tries again."""
         while True:
-            with self._news:
-                version, last = self._version, self._sources_left == 0
+            version, phase = self._version, self._phase()
             error = self._deliver_all(part)
             self.outcome.errors[part.name] = error
-            if last or self._stop.is_set():
+            if phase > POLLING:
+                self._rests(part.name)
+            if phase == ENDED:
                 return
-            with self._news:
-                if error:
-                    self._news.wait_for(lambda: self._sources_left == 0 or self._stop.is_set(), timeout=RETRY_SECONDS)
-                else:
-                    self._news.wait_for(lambda seen=version: self._version != seen or self._stop.is_set(), timeout=1.0)  # type: ignore[misc]
+            self._wait_for(partial(self._moved_on, phase, None if error else version), RETRY_SECONDS if error else LOOK_SECONDS)
+            if self._stop.is_set() or (self._version == version and self._phase() == ENDED):
+                return
 
     def _deliver_all(self, part: DestinationPart) -> SyncjobError | None:
         try:
@@ -107,6 +132,25 @@ class Cycle:
             part.failed(error)
             return error
         return None
+
+    def _phase(self) -> int:
+        """How far the sources are together."""
+        return ENDED if not self._left else POLLING if self._busy & self._left else RESTED
+
+    def _moved_on(self, phase: int, version: int | None) -> bool:
+        """Whether the sources are further, together or, unless `version` is None, by as much as a step."""
+        return self._phase() != phase or version not in (None, self._version)
+
+    def _rests(self, name: str) -> None:
+        """A part has done what it had to do."""
+        with self._news:
+            self._busy.discard(name)
+            self._news.notify_all()
+
+    def _wait_for(self, happens: Callable[[], bool], seconds: float) -> bool:
+        """Wait until something happens, a stop is asked for, or the time is up; whether it has happened."""
+        with self._news:
+            return self._news.wait_for(lambda: happens() or self._stop.is_set(), timeout=seconds)
 
     def _tell(self) -> None:
         with self._news:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -32,15 +32,25 @@ def run_once(settings: Settings, choices: Choices, report: Report, stop: threadi
     """Hold the lock, run every part until none has anything due, report. Raises SyncjobError when nothing could run."""
     report.line(f"state folder: {settings.state}")
     with hold(settings.state / "lock", what="once"):
-        began = datetime.now(UTC)
         job = build(settings, choices, stop)
         try:
             with _at_most(settings.once_max_seconds, stop):
-                outcome = _Watched(job, report, stop).run()
-            return _tell(settings, job, outcome, report, began)
+                return run_cycle(settings, job, report, stop)
         finally:
             report.close()
             job.close()
+
+
+def run_cycle(settings: Settings, job: Job, report: Report, stop: threading.Event) -> Ran:
+    """Take every step that is due, and report."""
+    began = datetime.now(UTC)
+    job.store.tidy(began, timedelta(days=settings.history_days))
+    for source in job.sources:
+        source.new_cycle()
+    for destination in job.destinations:
+        destination.new_cycle()
+    outcome = _Watched(job, report, stop).run()
+    return _tell(settings, job, outcome, report, began)
 
 
 class _Watched:
@@ -60,7 +70,11 @@ class _Watched:
         return outcome
 
     def _step(self, name: str, take: Any) -> Any:
-        result = self._report.step(name, take)
+        self._job.under_way[name] = monotonic()
+        try:
+            result = self._report.step(name, take)
+        finally:
+            del self._job.under_way[name]
         for part in self._job.sources:
             if part.name == name:
                 self._show(part)

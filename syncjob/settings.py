@@ -100,6 +100,7 @@ class Settings(BaseModel):
     poll_interval_seconds: Seconds = 60
     backfill_overlap_seconds: MaybeNoSeconds = 120
     sweep_interval_seconds: Seconds = 21600
+    history_days: Annotated[float, Field(gt=0, le=36_500)] = 90
     once_max_seconds: Seconds | None = None
     max_delete_share: Annotated[float, Field(ge=0, le=1)] = 0.25
     teamwork_rate_limit: Windows | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from syncjob.core.model import Answer, Batch, Call, FeedRow, Json, Page, Position, Receipt, Record, Row, Walk, Want
 
@@ -120,3 +120,11 @@ class Destination(Protocol):
 
     def close(self) -> None:
         """Let go of connections; `prepare` opens them again."""
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A destination that can be looked at without changing it, for `check`."""
+
+    def check(self) -> str:
+        """What it has, in a few words, if `prepare` and `deliver` would find all they need. Raises as they do."""

@@ -1,6 +1,6 @@
 """What a source does next: a pure function of the time and of where the source stands.
 
-A source's order: answers left in the spool, whose key it is, the changes walk when it is due, look-ups, the
+A source's order, unless it has to wait: answers left in the spool, whose key it is, the changes walk when it is due, look-ups, the
 sweep, the full walk. So fresh data never waits for old data, and a long walk yields after every page.
 """
 
@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from syncjob.core.model import Walk, WalkKind, Want
+
+LONGEST_BACK_OFF = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Standing:
     leftovers: bool = False
     identified: bool = True
     not_before: datetime | None = None
+    hinted: bool = False
     checkpoint: datetime | None = None
     changes_at: datetime | None = None
     swept_at: datetime | None = None
@@ -91,20 +94,21 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """When walks are due, and which of them a person asked for in this run."""
+    """When walks are due, and which of them a person asked for in this run. `hint`: the least time between two polls."""
 
     poll: timedelta
     sweep: timedelta | None = None
+    hint: timedelta = timedelta()
     full_asked: bool = False
     sweep_asked: bool = False
 
 
 def next_step(now: datetime, standing: Standing, rhythm: Rhythm) -> Step:
     """The one thing that this source does now."""
-    if standing.leftovers:
-        return Absorb()
     if standing.not_before and now < standing.not_before:
         return Rest(standing.not_before)
+    if standing.leftovers:
+        return Absorb()
     if not standing.identified:
         return Identify()
     walks = {walk.kind: walk for walk in standing.walks}
@@ -120,7 +124,12 @@ def next_step(now: datetime, standing: Standing, rhythm: Rhythm) -> Step:
     for kind in ("sweep", "full"):
         if kind in walks and (step := _go_on(walks[kind], standing)):
             return step
-    return Rest(_next_time(standing, rhythm))
+    return Rest(_next_time(now, standing, rhythm))
+
+
+def back_off(failures: int, poll: timedelta) -> timedelta:
+    """How long a part that failed so often in a row is left alone: a poll's interval, doubled each time, up to five minutes."""
+    return max(poll, min(poll * (1 << min(failures - 1, 20)), LONGEST_BACK_OFF))
 
 
 def _due(now: datetime, standing: Standing, rhythm: Rhythm) -> WalkKind | None:
@@ -128,7 +137,7 @@ def _due(now: datetime, standing: Standing, rhythm: Rhythm) -> WalkKind | None:
     open_kinds = {walk.kind for walk in standing.walks}
     if standing.checkpoint is None:
         return None if "full" in open_kinds else "full"
-    if standing.changes_at is None or now >= standing.changes_at + rhythm.poll:
+    if now >= _changes_due(now, standing, rhythm):
         return "changes"  # one that is still open only waits: the new one takes over what it has to ask
     if open_kinds & {"sweep", "full"}:
         return None
@@ -136,6 +145,13 @@ def _due(now: datetime, standing: Standing, rhythm: Rhythm) -> WalkKind | None:
         return "full"
     overdue = rhythm.sweep and standing.swept_at and now >= standing.swept_at + rhythm.sweep
     return "sweep" if rhythm.sweep_asked or overdue else None
+
+
+def _changes_due(now: datetime, standing: Standing, rhythm: Rhythm) -> datetime:
+    """From when on changes are asked for. A hint brings that forward, and a clock that was set back does not put it off."""
+    if standing.changes_at is None or now < standing.changes_at:
+        return now
+    return standing.changes_at + (min(rhythm.hint, rhythm.poll) if standing.hinted else rhythm.poll)
 
 
 def _go_on(walk: Walk, standing: Standing) -> Step | None:
@@ -157,11 +173,11 @@ def _is_retry(step: Step) -> bool:
     return isinstance(step, Ask) and step.wants[0].not_before is not None
 
 
-def _next_time(standing: Standing, rhythm: Rhythm) -> datetime | None:
+def _next_time(now: datetime, standing: Standing, rhythm: Rhythm) -> datetime | None:
     """When the next walk or look-up falls due."""
     times = list(standing.waiting.values())
     if standing.changes_at:
-        times.append(standing.changes_at + rhythm.poll)
+        times.append(_changes_due(now, standing, rhythm))
     if standing.swept_at and rhythm.sweep:
         times.append(standing.swept_at + rhythm.sweep)
     return min(times, default=None)

@@ -1,7 +1,7 @@
 """SQLite and PostgreSQL as destinations: one implementation, over what `sql_dialect` says differs."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
@@ -31,6 +31,10 @@ FAILURES = (SQLAlchemyError, psycopg2.Error, SqliteError, ValueError, OverflowEr
 Change = Callable[[Any], Any]
 
 
+class _TakenBack(Exception):
+    """Ends a transaction that was only a try."""
+
+
 class SqlDestination:
     """A `Destination` in a SQL database. Nothing connects before `prepare` or `position`."""
 
@@ -49,16 +53,21 @@ class SqlDestination:
     def prepare(self) -> Position | None:
         """Create or migrate the tables, and say how far this destination has read; None: never, or rows are missing."""
         with self._transaction(write=True) as conn:
-            self._dialect.create_schema(conn)
-            migrate(conn, self._dialect, [self._position])
-            stored = conn.execute(sa.select(self._position)).first()
-            if stored and (stored.version or 0) > VERSION:
-                raise ConfigError(f"{self.name} was set up by a newer syncjob", hint="upgrade syncjob")
-            changed = migrate(conn, self._dialect, list(self._tables.values()))
-            if changed or not stored:
-                self._store(conn, None)
-                return None
-        return _as_position(stored)
+            return self._set_up(conn)
+
+    def check(self) -> str:
+        """What `prepare` would do, in a transaction that is taken back, and whether every table may be written."""
+        if not self._dialect.exists():
+            return "not there yet: the first run makes it"
+        with suppress(_TakenBack), self._transaction(write=True) as conn:
+            self._set_up(conn)
+            for table in self._tables.values():
+                (key,) = table.primary_key.columns
+                nothing = sa.select(key).where(sa.false())
+                conn.execute(sa.insert(table).from_select([key], nothing, include_defaults=False))
+                conn.execute(sa.update(table).values({key: key}).where(sa.false()))
+            raise _TakenBack
+        return "its tables can be written"
 
     def position(self) -> Position | None:
         """How far this destination has read; None: never, or there is nothing yet."""
@@ -139,6 +148,17 @@ class SqlDestination:
         except FAILURES as error:
             self.close()
             raise self._dialect.error(error) from None
+
+    def _set_up(self, conn: sa.Connection) -> Position | None:
+        self._dialect.create_schema(conn)
+        migrate(conn, self._dialect, [self._position])
+        stored = conn.execute(sa.select(self._position)).first()
+        if stored and (stored.version or 0) > VERSION:
+            raise ConfigError(f"{self.name} was set up by a newer syncjob", hint="upgrade syncjob")
+        if migrate(conn, self._dialect, list(self._tables.values())) or not stored:
+            self._store(conn, None)
+            return None
+        return _as_position(stored)
 
     def _write(self, conn: sa.Connection, now: datetime, by_content: bool, table: sa.Table, rows: Mapping[str, Rendered]) -> int:
         """Write the rows that are not there yet, sorted by key; how many those are."""

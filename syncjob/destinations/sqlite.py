@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from json import loads
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ class Sqlite(Dialect):
     def engine(self) -> Engine:
         """An engine for the file, which is made here, for this user alone."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with suppress(FileExistsError):  # closing an existing file would drop the locks of all connections: sqlite.org/howtocorrupt.html
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         engine = create_engine(self._url, pool_size=1, max_overflow=0, hide_parameters=True)
         event.listen(engine, "connect", _set_up)
         return engine

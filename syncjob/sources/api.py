@@ -163,7 +163,9 @@ class Api:
         if status == 401:
             raise ConfigError(f"{self._host} does not accept the key: {what}", hint=f"Check {self._key_setting}.")
         if status == 403:
-            raise Forbidden(f"{self._host} refuses access: {what}", hint="Give the key's user access, if this record should be kept.")
+            raise Forbidden(
+                f"{self._host} refuses access: {what}", hint="Give the key's user the right to read this; the next run tries again."
+            )
         if "Location" in headers:
             target = answers.host(urljoin(self._base_url, headers["Location"]))
             raise Transient(f"{self._host} redirects to {target}: {what}", hint=f"Check {self._url_setting}.")

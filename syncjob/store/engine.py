@@ -1,10 +1,13 @@
 """The SQLite file of the store: how it is opened, and how an older one is brought up to date."""
 
 import os
+import sqlite3
 import uuid
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
@@ -13,6 +16,9 @@ from sqlalchemy.schema import CreateColumn
 from syncjob.core.errors import ConfigError, Transient
 from syncjob.store import tables
 
+LOG_LIMIT = "journal_size_limit=8000000"
+"""What a checkpoint leaves of the log's file, which else stays as long as it ever was."""
+
 
 def open_engine(path: Path) -> sa.Engine:
     """An engine on the store's file (created 0600), with the durability that the promises rest on.
@@ -20,7 +26,8 @@ def open_engine(path: Path) -> sa.Engine:
     `synchronous=FULL` makes a commit survive a power cut: only then may a page leave the spool.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    with suppress(FileExistsError):  # closing an existing file would drop the locks of all connections: sqlite.org/howtocorrupt.html
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     engine = sa.create_engine(
         f"sqlite:///{path}", poolclass=QueuePool, pool_size=4, max_overflow=8, hide_parameters=True,
         connect_args={"check_same_thread": False, "timeout": 30},
@@ -29,7 +36,7 @@ def open_engine(path: Path) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not guessed by the driver
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "cache_size=-16000", "mmap_size=0"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "cache_size=-16000", "mmap_size=0", LOG_LIMIT):
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")
@@ -69,21 +76,38 @@ def migrate(engine: sa.Engine, path: Path) -> None:
     try:
         with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
             version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-            if version > len(MIGRATIONS):
-                raise ConfigError(
-                    f"the state folder {path.parent} was written by a newer syncjob (version {version}, this one knows {len(MIGRATIONS)})",
-                    hint="install the newer syncjob again, or set SYNCJOB_STATE_DIR to another folder",
-                )
+            _refuse_newer(version, path)
             for step in MIGRATIONS[version:]:
                 step(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {len(MIGRATIONS)}")
     except sa.exc.DatabaseError as error:
+        raise unusable(error.orig, path) from None
+
+
+def peek(path: Path) -> tuple[int, dict[str, str]]:
+    """The version of a store's file, and for whom each source filled it; nothing is made or changed. Raises as `migrate` does."""
+    alone = "&immutable=1" if not path.with_name(f"{path.name}-wal").exists() else ""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro{alone}", uri=True)) as connection:
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            _refuse_newer(version, path)
+            known = connection.execute("SELECT source, identity FROM sources WHERE identity IS NOT NULL") if version else ()
+            return version, dict(known)
+    except sqlite3.DatabaseError as error:
         raise unusable(error, path) from None
 
 
-def unusable(error: sa.exc.DatabaseError, path: Path) -> ConfigError | Transient:
+def _refuse_newer(version: int, path: Path) -> None:
+    if version > len(MIGRATIONS):
+        raise ConfigError(
+            f"the state folder {path.parent} was written by a newer syncjob (version {version}, this one knows {len(MIGRATIONS)})",
+            hint="install the newer syncjob again, or set SYNCJOB_STATE_DIR to another folder",
+        )
+
+
+def unusable(error: BaseException | None, path: Path) -> ConfigError | Transient:
     """What to tell of an error of the store's own file."""
-    text = str(error.orig)
+    text = str(error)
     if "malformed" in text or "not a database" in text:
         return ConfigError(
             f"the mirror {path} is damaged ({text})",

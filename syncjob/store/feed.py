@@ -1,14 +1,15 @@
 """The changes feed: the mirror's rows in order of their seq, for destinations that read at their own pace."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from syncjob.core.model import Batch, FeedRow, Position
-from syncjob.store.mirror import Mirror
+from syncjob.core.model import ATTACHMENTS, EMAILS, Batch, FeedRow, Position
+from syncjob.store.mirror import Mirror, among, bound
 from syncjob.store.tables import bodies, destinations, epochs, rows
 from syncjob.store.tables import dead_letters as letters
 
@@ -16,6 +17,8 @@ BATCH_ROWS, BATCH_BYTES = 1000, 8_000_000
 """A batch is one transaction of a destination: large enough to be fast, small enough to be cheap to repeat and to hold."""
 BARE_BYTES = 100_000
 """What a row without content weighs, since the destination's own content will take its place."""
+ATTACHMENT_ROWS = 5000
+"""More, because they are small, and each page of them looks through all emails."""
 
 ROWS = sa.select(
     rows.c.stream, rows.c.key, rows.c.seq, rows.c.data, rows.c.deleted_at, bodies.c.body, sa.func.length(bodies.c.body)
@@ -48,12 +51,7 @@ class Feed:
 
     def after(self, seq: int, *, limit: int = BATCH_ROWS, size: int = BATCH_BYTES) -> Batch:
         """The next rows above `seq`, bodies included, bounded in rows and bytes."""
-        found, total = [], 0
-        for row, weight in self._read(seq, limit):
-            found.append(row)
-            total += weight
-            if total >= size:
-                break
+        found = _bounded(self._rows(ROWS.where(rows.c.seq > seq).order_by(rows.c.seq).limit(limit)), size)
         newest = self.newest()
         through = found[-1].seq if found else newest.seq
         return Batch(tuple(found), Position(newest.mirror, self._epoch_of(through), through))
@@ -61,6 +59,30 @@ class Feed:
     def behind(self, seq: int) -> int:
         """How many rows wait above `seq`."""
         return self._connection.execute(sa.select(sa.func.count()).where(rows.c.seq > seq)).scalar_one()
+
+    def stretch(self, stream: str, *, after: str, until: str | None = None) -> list[FeedRow]:
+        """The next rows behind the key `after`, up to `until`, by key in code point order, bounded as in a batch."""
+        if stream == ATTACHMENTS:
+            return self._attachments(after, until)
+        query = ROWS.where(rows.c.stream == stream, rows.c.seq.is_not(None), _between(rows.c.key, after, until)).order_by(rows.c.key)
+        return _bounded(self._rows(query.limit(BATCH_ROWS)), BATCH_BYTES // 2)
+
+    def _attachments(self, after: str, until: str | None) -> list[FeedRow]:
+        """Likewise for attachments, which live in their emails. Of two emails that list one, the newer change is right."""
+        item = sa.func.json_each(rows.c.data, "$.attachments").table_valued("value", joins_implicitly=True)
+        key = sa.func.json_extract(item.c.value, "$.attachment_id")
+        query = sa.select(key, rows.c.seq, rows.c.key, item.c.value, rows.c.deleted_at).where(
+            rows.c.stream == EMAILS, rows.c.seq.is_not(None), _between(key, after, until)
+        )
+        found: dict[str, FeedRow] = {}
+        for id_, seq, email, value, deleted_at in self._connection.execute(query.order_by(key, rows.c.seq.desc()).limit(ATTACHMENT_ROWS)):
+            found.setdefault(id_, FeedRow(ATTACHMENTS, id_, seq, {**json.loads(value), "email_id": email}, deleted_at))
+        return [*found.values()]
+
+    def refused(self, reader: str, stream: str, keys: Collection[str]) -> frozenset[str]:
+        """Which of these keys a destination has given up on for now."""
+        asked = letters.c.part == reader, letters.c.stream == stream, among(letters.c.key)
+        return frozenset(self._connection.execute(sa.select(letters.c.key).where(*asked), {"keys": bound(keys)}).scalars())
 
     def row(self, stream: str, key: str) -> FeedRow | None:
         """The row of a key as it is now; None: it has none, or none that destinations hear of."""
@@ -74,11 +96,8 @@ class Feed:
         taken = ROWS.where(rows.c.seq <= seq, ~refused, ~bare).order_by(rows.c.seq.desc()).limit(1)
         return [row for row, _ in (*self._rows(taken.where(rows.c.stream == stream)), *self._rows(taken))][:1]
 
-    def _read(self, seq: int, limit: int) -> Iterator[tuple[FeedRow, int]]:
-        return self._rows(ROWS.where(rows.c.seq > seq).order_by(rows.c.seq).limit(limit).execution_options(yield_per=50))
-
     def _rows(self, query: sa.Select[Any]) -> Iterator[tuple[FeedRow, int]]:
-        for stream, key, at, data, deleted_at, body, size in self._connection.execute(query):
+        for stream, key, at, data, deleted_at, body, size in self._connection.execute(query.execution_options(yield_per=50)):
             yield FeedRow(stream, key, at, {**data, **(body or {})}, deleted_at), 1000 + (size or 0) if data else BARE_BYTES
 
     def _epoch_of(self, seq: int) -> str:
@@ -96,3 +115,18 @@ class Feed:
     def noted(self) -> Sequence[Mapping[str, Any]]:
         """What was noted last of each destination."""
         return [dict(found) for found in self._connection.execute(destinations.select()).mappings()]
+
+
+def _bounded(found: Iterable[tuple[FeedRow, int]], size: int) -> list[FeedRow]:
+    """The first rows, until they weigh so much."""
+    taken, total = [], 0
+    for row, weight in found:
+        taken.append(row)
+        total += weight
+        if total >= size:
+            break
+    return taken
+
+
+def _between(key: sa.ColumnElement[str], after: str, until: str | None) -> sa.ColumnElement[bool]:
+    return key > after if until is None else sa.and_(key > after, key <= until)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -16,6 +17,8 @@ from syncjob.store.mirror import Mirror, new_epoch
 from syncjob.store.strangers import Strangers
 from syncjob.store.suspects import Suspects
 from syncjob.store.walks import Walks
+
+TIDIED, TIDY_EVERY = "tidied", timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,19 @@ class Store:
                     mirror, Walks(connection), Letters(connection), Feed(connection), Strangers(connection, mirror), Suspects(connection)
                 )
         except sa.exc.DatabaseError as error:
-            raise unusable(error, self._path) from None
+            raise unusable(error.orig, self._path) from None
+
+    def tidy(self, now: datetime, keep: timedelta) -> None:
+        """Once a day: forget walks that ended longer ago than `keep`, and give the log's room on the disk back."""
+        with self.read() as tx:
+            last = tx.mirror.meta(TIDIED)
+        if last and timedelta() <= now - datetime.fromisoformat(last) < TIDY_EVERY:
+            return
+        with self.begin() as tx:
+            tx.walks.forget_finished(now - keep)
+            tx.mirror.set_meta(TIDIED, now.isoformat())
+        with self._engine.connect() as connection:
+            connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Let go of the file."""

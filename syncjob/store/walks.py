@@ -102,6 +102,11 @@ class Walks:
         """The walks under way, oldest first."""
         return [Walk(*found) for found in self._connection.execute(OPEN, {"stream": stream})]
 
+    def enumerated(self, stream: str) -> bool:
+        """Whether the mirror has met every record of a stream: a full walk of it was complete."""
+        done = walks.c.stream == stream, walks.c.kind == "full", walks.c.complete
+        return self._connection.execute(sa.select(sa.exists().where(*done))).scalar_one()
+
     def update(self, id_: int, **values: Any) -> None:
         """Set columns of a walk."""
         self._connection.execute(walks.update().where(walks.c.id == id_).values(**values))
@@ -128,6 +133,11 @@ class Walks:
     def forget_sightings(self, walk: int) -> None:
         """A closed walk needs its sightings no longer."""
         self._connection.execute(sightings.delete().where(sightings.c.walk == walk))
+
+    def forget_finished(self, before: datetime) -> None:
+        """Forget walks that ended earlier, but for the newest of its stream and kind, from which the next one takes its turn."""
+        newest = sa.select(sa.func.max(walks.c.id)).group_by(walks.c.stream, walks.c.kind)
+        self._connection.execute(walks.delete().where(walks.c.finished_at < before, walks.c.id.not_in(newest)))
 
     # -- wants
 
