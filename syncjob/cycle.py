@@ -47,12 +47,13 @@ class SourcePart:
     def step(self) -> Rest | None:
         """Do the next thing. Raises SyncjobError when it could not be done; nothing is lost then."""
         now = self._clock.now()
-        step = next_step(now, self._standing(now), self._rhythm)
+        standing = self._standing(now)
+        step = next_step(now, standing, self._rhythm)
         match step:
             case Rest():
                 if self._not_before is None or now >= self._not_before:
                     self._failures = 0
-                self._postponed.tell()
+                self._postponed.tell(waiting=bool(standing.waiting))
                 return step
             case Absorb():
                 self._absorb(next(self._spool.leaves()), now)
@@ -169,7 +170,9 @@ class SourcePart:
             return  # asked to stop meanwhile: the next run asks again
         self._observed += 1
         if walk and walk.until is None:
-            check_clock(answer, self._clock.now())
+            now = self._clock.now()
+            check_clock(answer, now)
+            answer = replace(answer, date=min(answer.date or now, now))  # were it ahead for once, what changes until then would be hidden
         leaf = self._spool.write(observed=self._observed, walk=walk.id if walk else None, call=call, answer=answer)
         absorb(leaf, self.source, self._store, self._spool, self._clock.now())
 
