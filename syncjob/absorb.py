@@ -30,7 +30,8 @@ def absorb(leaf: Leaf, source: Source, store: Store, spool: Spool, now: datetime
     Raises Unreliable after a page that tells of a problem.
     """
     try:
-        problem = _absorb(leaf, source, store, now)
+        with store.begin() as tx:
+            problem = take_in(leaf, source, tx, now)
     except (Transient, Incomplete):
         spool.drop(leaf)
         raise
@@ -39,16 +40,16 @@ def absorb(leaf: Leaf, source: Source, store: Store, spool: Spool, now: datetime
         raise Unreliable(problem, hint="it may be having trouble: the next run asks again")
 
 
-def _absorb(leaf: Leaf, source: Source, store: Store, now: datetime) -> str | None:
-    with store.begin() as tx:
-        if leaf.observed <= tx.walks.source(source.name)["absorbed"]:
-            return None
-        walk = tx.walks.get(leaf.walk) if leaf.walk else None
-        page = source.read(walk, leaf.call, leaf.answer, KnownTo(tx, source.name))
-        _take_in(page, leaf, walk, source, tx, now)
-        tx.walks.set_source(source.name, absorbed=leaf.observed)
-        tx.mirror.set_meta("observed", str(max(leaf.observed, int(tx.mirror.meta("observed")))))
-        return page.problem
+def take_in(leaf: Leaf, source: Source, tx: Tx, now: datetime) -> str | None:
+    """What `absorb` does, within a transaction; the problem that the page tells of."""
+    if leaf.observed <= tx.walks.source(source.name)["absorbed"]:
+        return None
+    walk = tx.walks.get(leaf.walk) if leaf.walk else None
+    page = source.read(walk, leaf.call, leaf.answer, KnownTo(tx, source.name))
+    _take_in(replace(page, rejected=page.rejected + leaf.rejected), leaf, walk, source, tx, now)
+    tx.walks.set_source(source.name, absorbed=leaf.observed)
+    tx.mirror.set_meta("observed", str(max(leaf.observed, int(tx.mirror.meta("observed")))))
+    return page.problem
 
 
 def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, now: datetime) -> None:
