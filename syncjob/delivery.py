@@ -107,6 +107,8 @@ class DestinationPart:
             row = tx.feed.row(letter.stream, letter.key)
         try:
             receipt = self.destination.deliver(self._filled(Batch((row,) if row else (), position)))
+            if receipt.again:
+                raise Transient(f"{self.name} has to be filled again first", hint="run `python -m syncjob once`")
             refused = _refused(receipt, (row,) if row else ())
         except Rejected as error:
             assert row is not None
@@ -156,6 +158,8 @@ class DestinationPart:
         """
         refused: list[tuple[FeedRow, Rejected]] = []
         accepted = self._halve(batch, refused)
+        if self._again:
+            return ()  # all of it comes by once more
         for stream in {row.stream for row, _ in refused}:
             self._prove(stream, refused[0][1], accepted)
         self._park(refused)

@@ -38,6 +38,12 @@ class Known(Protocol):
     def given_up(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
         """Which of these keys such a want was given up on for: key -> its `about`. Sweeps and full walks ask it again."""
 
+    def control(self, walk: int, stream: str, skip: int) -> str | None:
+        """A live record that this walk met, or whose parent it met, and that nobody doubts; `skip`: not the first so many."""
+
+    def stalest(self, stream: str) -> Sequence[Row]:
+        """The hundredth part of a stream's live rows whose children were listed longest ago."""
+
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         """The kept look-up table of a section (`users`, `tags`, ...): id -> what was seen of it last. No keys: all."""
 
@@ -49,6 +55,8 @@ class Source(Protocol):
     stream: str
     kinds: tuple[str, ...]
     """The kinds of want it knows."""
+    enumerated: str
+    """The stream that a sweep lists whole: a row of it that is not met is suspected to be gone."""
 
     def begin(self, walk: Walk) -> Mapping[str, Json]:
         """The position a new walk starts from."""
