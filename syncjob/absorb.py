@@ -54,6 +54,8 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
     tx.walks.settle(source.name, page.settled)
     tx.letters.answer(source.name, page.settled)
     tx.walks.want(source.name, [*page.wants, *questions])
+    if any(change.record.stream == source.stream and change.verb != "unchanged" for change in plan.changes):
+        tx.walks.set_stream(source.stream, news_at=now)
     if walk:
         tx.walks.doom(walk.id, told, observed=leaf.observed)
         _advance(page, leaf, walk, plan, tx)
