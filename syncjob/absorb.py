@@ -1,6 +1,7 @@
 """How a page enters the mirror, and how a walk ends: one transaction each."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,21 +26,22 @@ def absorb(leaf: Leaf, source: Source, store: Store, spool: Spool, now: datetime
     An answer that says nothing usable is dropped too: the walk's position still asks for it.
     """
     try:
-        _absorb(leaf, source, store, now)
+        with store.begin() as tx:
+            take_in(leaf, source, tx, now)
     except (Transient, Incomplete):
         spool.drop(leaf)
         raise
     spool.drop(leaf)  # a crash before this line: the leaf is found to be absorbed, and dropped then
 
 
-def _absorb(leaf: Leaf, source: Source, store: Store, now: datetime) -> None:
-    with store.begin() as tx:
-        if leaf.observed > tx.walks.source(source.name)["absorbed"]:
-            walk = tx.walks.get(leaf.walk) if leaf.walk else None
-            page = source.read(walk, leaf.call, leaf.answer, KnownTo(tx, source.name))
-            _take_in(page, leaf, walk, source, tx, now)
-            tx.walks.set_source(source.name, absorbed=leaf.observed)
-            tx.mirror.set_meta("observed", str(max(leaf.observed, int(tx.mirror.meta("observed")))))
+def take_in(leaf: Leaf, source: Source, tx: Tx, now: datetime) -> None:
+    """What `absorb` does, within a transaction."""
+    if leaf.observed > tx.walks.source(source.name)["absorbed"]:
+        walk = tx.walks.get(leaf.walk) if leaf.walk else None
+        page = source.read(walk, leaf.call, leaf.answer, KnownTo(tx, source.name))
+        _take_in(replace(page, rejected=page.rejected + leaf.rejected), leaf, walk, source, tx, now)
+        tx.walks.set_source(source.name, absorbed=leaf.observed)
+        tx.mirror.set_meta("observed", str(max(leaf.observed, int(tx.mirror.meta("observed")))))
 
 
 def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, now: datetime) -> None:

@@ -60,6 +60,11 @@ class Job:
 
 def build(settings: Settings, choices: Choices, stop: threading.Event) -> Job:
     """The parts that these settings and choices name. Raises ConfigError for a name that is not configured."""
+    if choices.new_identity and not choices.full:
+        raise ConfigError(
+            "--new-identity alone would mix two users' records",
+            hint="to read everything anew: python -m syncjob once --full-resync --new-identity",
+        )
     _check_names("source", choices.sources, settings.sources, "--source")
     clock = WallClock(stop)
     readers = destinations(settings, choices.destinations, clock)

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 
 from syncjob.core.errors import Rejected, SyncjobError, Transient
-from syncjob.core.model import NOTHING, Batch, FeedRow, Position, Rejection
+from syncjob.core.model import NOTHING, Batch, FeedRow, Position, Receipt, Rejection
 from syncjob.core.ports import Clock, Destination
 from syncjob.core.steps import Rest
 from syncjob.core.tables import TABLES
@@ -27,19 +26,21 @@ class DestinationPart:
     def __init__(self, destination: Destination, store: Store, clock: Clock, *, by_content: bool = False) -> None:
         self.name, self.destination = destination.name, destination
         self.written = 0
-        self._write = partial(destination.deliver, by_content=by_content)
-        self._store, self._clock = store, clock
+        self._store, self._clock, self._by_content = store, clock, by_content
         self._position: Position | None = None
         self._level: bool | None = None
+        self._stands: Position | None = None
 
     def new_cycle(self) -> None:
-        """Count written rows anew."""
+        """Count written rows anew, and ask the destination anew where it stands: it may have been set back."""
         self.written = 0
+        self._position = None
+        self.destination.close()
 
     def step(self) -> Rest | None:
         """Deliver one batch. Raises SyncjobError when that failed: the position waits."""
         if self._position is None:
-            self._position = self._adopt(self.destination.prepare())
+            self._position = self._ask()
         with self._store.read() as tx:
             batch = tx.feed.after(self._position.seq)
         if not batch.rows and batch.position == self._position:
@@ -53,7 +54,7 @@ class DestinationPart:
 
     def rewind(self) -> None:
         """Begin again at the start of the feed: every row is delivered again."""
-        self._position = replace(self._adopt(self.destination.prepare()), seq=0)
+        self._position = replace(self._ask(), seq=0)
 
     def repair(self, rows: Sequence[FeedRow]) -> int:
         """Deliver these rows beside the feed; how many were accepted. Raises as `step`, which must have come to rest before."""
@@ -101,14 +102,15 @@ class DestinationPart:
             tx.letters.forget(letter)
         return True
 
-    def _adopt(self, position: Position | None) -> Position:
-        """Where to read on: after what it has, if that speaks of this mirror's past; else from the start."""
+    def _ask(self) -> Position:
+        """Where to read on: after what the destination has, if that speaks of this mirror's past; else it is adopted, from the start."""
+        self._stands = self.destination.prepare()
         with self._store.read() as tx:
-            newest, trusted = tx.feed.newest(), tx.feed.trusts(position)
-        if not position or not trusted:
-            self._note_strangers()
-            return replace(newest, epoch="", seq=0)
-        return position
+            newest, trusted = tx.feed.newest(), tx.feed.trusts(self._stands)
+        if self._stands and trusted:
+            return self._stands
+        self._note_strangers()
+        return replace(newest, epoch="", seq=0)
 
     def _note_strangers(self) -> None:
         """What an adopted destination holds and the mirror lacks may be gone: at the end of the next complete walk the source is asked.
@@ -144,6 +146,11 @@ class DestinationPart:
         if refused:
             self._write(Batch((), batch.position))
         return accepted
+
+    def _write(self, batch: Batch) -> Receipt:
+        receipt = self.destination.deliver(replace(batch, after=self._stands), by_content=self._by_content)
+        self._stands = batch.position
+        return receipt
 
     def _halve(self, batch: Batch, refused: list[tuple[FeedRow, Rejected]]) -> list[FeedRow]:
         """Deliver what can be delivered; the rows that were accepted."""

@@ -19,6 +19,8 @@ from syncjob.store import Tx
 
 VERDICTS = ("created", "updated", "restored", "deleted", "unchanged", "rejected", "out_of_scope", "inaccessible")
 
+ASIDE = "it is of another version, or shows a bug in syncjob: keep it for its makers. Nothing is lost, it is asked for again"
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
@@ -101,6 +103,10 @@ def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report, began:
         if error:
             report.problem(name, error)
             exits.append(error.exit)
+    for part in job.sources:
+        for path in part.aside:
+            report.problem(part.name, SyncjobError(f"an answer that could not be taken in was set aside: {path}", hint=ASIDE))
+            exits.append(3)
     for name, later in outcome.later.items():
         report.line(f"{name}: {later.message}")
     streams: dict[str, dict[str, Any]] = {}

@@ -218,10 +218,14 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of the feed in order of seq, each key at most once, and the position that holds once they are written."""
+    """Rows of the feed in order of seq, each key at most once, and the position that holds once they are written.
+
+    `after`: where the destination says that it stands, until then; None: it says nothing.
+    """
 
     rows: tuple[FeedRow, ...]
     position: Position
+    after: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,8 @@ class Destination(Protocol):
         """Write all rows and the position, or raise with nothing written; repeating is harmless.
 
         Rows that are equal to what was written last are left alone. `by_content`: to what is there now, whoever wrote it.
-        Raises Rejected when a row of the batch is refused for its own sake, Transient otherwise.
+        Raises Rejected when a row of the batch is refused for its own sake, Transient otherwise: also when it keeps its position itself
+        and does not stand `after` the one that the batch names, because it was set back, or somebody else wrote.
         """
 
     def rewrite(self, row: FeedRow) -> None:

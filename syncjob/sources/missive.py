@@ -57,7 +57,7 @@ class Missive:
         bodies = [want for want in wants if want.kind == "body"]
         threads = [want for want in wants if want.kind == "thread"]
         batch = together(bodies, BODIES)
-        is_full = len(batch) == (bodies[0].most or BODIES) if bodies else False
+        is_full = len(batch) == BODIES  # what failed alone is not full: others are asked first, to see whether they are answered
         return batch if is_full or not threads else threads[:1]
 
     def want_call(self, wants: Sequence[Want], known: Known) -> Call:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from syncjob.core.errors import Incomplete
+from syncjob.core.errors import Incomplete, Transient
 from syncjob.core.model import TASKS, Answer, Call, Json, Page, Record, Rejection, Row, Walk, Want
 from syncjob.core.ports import Known
 from syncjob.sources.payload import instant, listed, parsed, rejection, stamp
@@ -96,7 +96,9 @@ class Teamwork:
         if answer.status != 200:
             return self._base_url, {}
         person = parsed(answer, "person")["person"]
-        return f"{self._base_url} user {person.get('id') if isinstance(person, dict) else '?'}", {}
+        if not isinstance(person, dict) or not person.get("id"):
+            raise Transient("`person` in the answer is no person", hint="the vendor may be having trouble; the next run tries again")
+        return f"{self._base_url} user {person['id']}", {}
 
     def inherit(self, parent: Record, child: Row) -> Record | None:
         return None

@@ -72,6 +72,9 @@ where it only adds something."""
 def migrate(engine: sa.Engine, path: Path) -> None:
     """Bring the file to this program's version, in one transaction, keeping what it holds; refuse a newer one."""
     try:
+        with engine.connect() as connection:  # whoever only looks shall not wait for a writer
+            if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == len(MIGRATIONS):
+                return
         with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
             version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
             _refuse_newer(version, path)

@@ -40,6 +40,14 @@ class Store:
         self._writing = threading.RLock()
         self._engine = open_engine(path)
         migrate(self._engine, path)
+        self._renew_digests()
+
+    def _renew_digests(self) -> None:
+        with self.read() as tx:
+            old = tx.mirror.has_old_digests()
+        if old:
+            with self.begin() as tx:
+                tx.mirror.renew_digests()
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:

@@ -1,0 +1,61 @@
+"""`python -m tests.histories --seed 7 -v`, `python -m tests.histories --seeds 0-1999 --jobs 2`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from multiprocessing import Pool
+from time import monotonic
+
+from tests.histories.history import Outcome, play
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.histories", description=__doc__)
+    parser.add_argument("--seed", type=int, help="play exactly this history")
+    parser.add_argument("--seeds", help="play these, as in 0-1999")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("-v", action="store_true", dest="verbose", help="tell every event")
+    options = parser.parse_args()
+    if options.seed is not None:
+        return _one(options.seed, verbose=options.verbose)
+    first, _, last = (options.seeds or "0-99").partition("-")
+    return _many(range(int(first), int(last or first) + 1), options.jobs)
+
+
+def _one(seed: int, *, verbose: bool) -> int:
+    outcome = play(seed, print if verbose else lambda line: None)
+    for line in outcome.violations:
+        print(f"VIOLATION {line}")
+    print(f"seed {seed}: {_counts([outcome])}, digest {outcome.digest}")
+    return bool(outcome.violations)
+
+
+def _many(seeds: range, jobs: int) -> int:
+    began, outcomes = monotonic(), []
+    for outcome in _played(seeds, jobs):
+        outcomes.append(outcome)
+        if outcome.violations:
+            print(f"{outcome.violations[0][:180]}\n    python -m tests.histories --seed {outcome.seed} -v", flush=True)
+    failed = sum(bool(outcome.violations) for outcome in outcomes)
+    print(f"{len(outcomes)} histories, {failed} with violations, {_counts(outcomes)}, {monotonic() - began:.0f} s")
+    return bool(failed)
+
+
+def _played(seeds: range, jobs: int) -> Iterator[Outcome]:
+    if jobs == 1:
+        yield from map(play, seeds)
+        return
+    with Pool(jobs) as pool:
+        yield from pool.imap(play, seeds, chunksize=4)
+
+
+def _counts(outcomes: list[Outcome]) -> str:
+    names = ("requests", "changes", "faults", "crashes", "disasters")
+    return ", ".join(f"{sum(getattr(each, name) for each in outcomes):,} {name}" for name in names)
+
+
+if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.execve(sys.executable, [sys.executable, "-m", "tests.histories", *sys.argv[1:]], os.environ | {"PYTHONHASHSEED": "0"})
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""One history: a world, a job, and everything that can happen to both, in an order drawn from one seed."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from time import monotonic
+
+from syncjob.core.steps import Rhythm
+from syncjob.sandbox import Fault, Request, Sandbox
+from syncjob.sandbox.faults import Rule
+from tests.histories.changes import change
+from tests.histories.chronicle import Chronicle
+from tests.histories.judge import Judge
+from tests.histories.machine import POLL, SWEEP, Machine
+from tests.histories.plan import BY_ID, LIES, draw
+from tests.walks.bench import Clock, Crash, new_folder
+
+SWEEPS = False
+MOST_CRASHES = 4
+PATIENT_CYCLES = 40
+WAITS = (61, 61, 61, 5, 130, 600, 3 * 3600, 30 * 3600)
+DAYS = 86_400
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a history went."""
+
+    seed: int
+    violations: list[str] = field(default_factory=list)
+    crashes: int = 0
+    faults: int = 0
+    requests: int = 0
+    changes: int = 0
+    disasters: int = 0
+    seconds: float = 0.0
+    digest: str = ""
+
+
+class History:
+    """A seed at work. `say` hears every event."""
+
+    def __init__(self, seed: int, folder: Path, say: Callable[[str], None] = lambda line: None) -> None:
+        self.plan = draw(seed)
+        self.rng = Random(f"events {seed}")
+        self.clock = Clock()
+        plan = self.plan
+        self.sandbox = Sandbox(
+            seed, plan.tasks, plan.conversations, messages_per_conversation=plan.messages_each, switches=plan.switches,
+            clock=lambda: self.clock.at,
+        )  # fmt: skip
+        for face in plan.faces if plan.ties else ():
+            self.sandbox.world.make_ties({"teamwork": "teamwork.tasks", "missive": "missive.conversations"}[face], plan.ties)
+        self.chronicle = Chronicle(self.sandbox, plan.process_after)
+        self.machine = Machine(folder, self.sandbox, self.clock, plan, self.rng)
+        self.judge = Judge(self.machine, self.chronicle)
+        self.outcome = Outcome(seed)
+        self._say, self._log = say, hashlib.sha256()
+        self._quiet = False
+        self.sandbox.before_request.append(self._before_request)
+
+    def run(self) -> Outcome:
+        """Play it. Stops at the first cycle that violates something."""
+        began = monotonic()
+        self.note(f"{self.plan}")
+        try:
+            self._play()
+        except AssertionError as error:
+            self.outcome.violations.append(f"broke: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever else comes out of a step is a violation too
+            self.outcome.violations.append(f"broke: {type(error).__name__}: {error}")
+        finally:
+            self.machine.stop()
+        self.outcome.seconds = monotonic() - began
+        self.outcome.requests = len(self.sandbox.log)
+        self.outcome.digest = self._log.hexdigest()[:16]
+        return self.outcome
+
+    def note(self, line: str) -> None:
+        """Tell an event, and keep it in the history's digest."""
+        line = f"{self.clock.at - 1_788_264_000:10.1f} {line}"
+        self._log.update(line.encode("utf-8", "replace"))
+        self._say(line)
+
+    # -- the world
+
+    def _before_request(self, request: Request) -> None:
+        self.clock.at += self.plan.tick
+        if not self._quiet and self.rng.random() < self.plan.meanwhile:
+            self._change()
+        self.note(f"   ask {request.path[:90]} {dict(request.params).get('until') or dict(request.params).get('updatedAfter') or ''}")
+
+    def _change(self) -> None:
+        done = change(self.sandbox, self.rng, self.plan.faces)
+        self.chronicle.note()
+        self.outcome.changes += 1
+        self.note(f"   world: {done}")
+
+    def _lot(self) -> Fault | None:
+        if self.rng.random() >= self.plan.fault_rate:
+            return None
+        return self._strike(self.rng.choice(self.plan.kinds))
+
+    def _strike(self, kind: str) -> Fault:
+        self.machine.struck = str(kind)
+        self.outcome.faults += 1
+        self.judge.lied |= kind in LIES or kind == "404"
+        self.note(f"   fault: {kind}")
+        return Fault(kind)
+
+    # -- the machine
+
+    def _play(self) -> None:
+        self.machine.add_sqlite("sqlite")
+        if self.rng.random() < 0.3:
+            self.machine.add_sqlite("second")
+        self.machine.local.offset = self.plan.offset
+        self.sandbox.faults.rules.append(_rule(self._lot))
+        for _ in range(self.plan.cycles):
+            self._between()
+            self._cycle(self._rhythm())
+            if self.outcome.violations:
+                return
+        self._end()
+
+    def _rhythm(self) -> Rhythm:
+        return Rhythm(POLL, SWEEP if SWEEPS else None, full_asked=self.rng.random() < 0.1, sweep_asked=SWEEPS and self.rng.random() < 0.1)
+
+    def _between(self) -> None:
+        """What happens until the next cycle: changes, waits, clocks set anew, backups, disasters."""
+        self.clock.at += self.rng.choice(WAITS)
+        for _ in range(self.rng.randrange(int(self.plan.changes) + 1)):
+            self.clock.at += self.rng.choice((0, 1, 7))
+            self._change()
+        if self.rng.random() < 0.1 and self.plan.offset:
+            self.machine.local.offset = self.rng.choice((0, 30, -30, 3600, -3600, 2 * DAYS))
+            self.note(f"clock set to {self.machine.local.offset:+}")
+        self._routes()
+        if self.rng.random() < 0.2:
+            self._back_up()
+        if self.rng.random() < self.plan.disasters:
+            self._disaster()
+        if self.rng.random() < 0.05:
+            self.machine.stop()
+            self.machine.add_sqlite("later")
+
+    def _routes(self) -> None:
+        """Now and then a whole route answers 404 for some cycles."""
+        del self.sandbox.faults.rules[1:]
+        if self.plan.fault_rate and self.rng.random() < 0.06:
+            self.sandbox.faults.rules.append(_rule(lambda: self._strike("404"), path=BY_ID))
+            self.note("routes by id answer 404")
+
+    def _back_up(self) -> None:
+        self.machine.stop()
+        for name in ("state", *self.machine.places):
+            if (self.machine.state if name == "state" else self.machine.file_of(name)).exists() and self.rng.random() < 0.6:
+                self.machine.back_up(name)
+                self.note(f"backup of {name}")
+
+    def _disaster(self) -> None:
+        self.machine.stop()
+        name = self.rng.choice(("state", *self.machine.places))
+        if self.machine.has_backup(name):
+            self.machine.restore(name)
+        elif self.machine.state.exists() and (name == "state" or self.machine.file_of(name).exists()):
+            self.machine.lose(name)
+        if name == "state":
+            self.judge.forget()
+            self.judge.known_from.clear()
+            self.judge.strangers = True
+        self.outcome.disasters += 1
+        self.note(f"{name} set back or lost")
+
+    def _cycle(self, rhythm: Rhythm, *, allow: bool = False) -> None:
+        """One cycle, with its crashes; then judge it."""
+        crashes = self.rng.randint(1, MOST_CRASHES) if not self._quiet and self.rng.random() < self.plan.crashes else 0
+        if self.machine.store is None or allow or rhythm.full_asked or rhythm.sweep_asked or self.rng.random() < 0.5:
+            self.machine.stop()
+        self.note("cycle" + " full" * rhythm.full_asked + " sweep" * rhythm.sweep_asked + " allow" * allow)
+        while True:
+            self.machine.fuse.blows_at = self.machine.fuse.points + self.rng.randint(1, 60) if crashes > 0 else None
+            try:
+                if self.machine.store is None:
+                    self.machine.start(rhythm, allow=allow)
+                self.machine.run()
+                break
+            except Crash:
+                crashes -= 1
+                self._crashed()
+        self.machine.fuse.blows_at = None
+        for line in self.machine.errors:
+            self.note(f"   error: {line}")
+        self.outcome.violations = self.judge.after_cycle()
+
+    def _crashed(self) -> None:
+        self.outcome.crashes += 1
+        self.machine.fuse.blows_at = None
+        back = self.rng.random() < 0.3 and self.machine.resurrect()
+        self.machine.stop()
+        self.clock.at += self.rng.choice((0, 1, 70))
+        self.note(f"   crash at point {self.machine.fuse.points}" + ", a dropped leaf came back" * back)
+
+    # -- the end
+
+    def _end(self) -> None:
+        """No more changes, faults, crashes: a quiet changes cycle, one sweep, and every destination is the truth."""
+        self._quiet = True
+        self.sandbox.faults.clear()
+        self.machine.local.offset = max(-3600.0, min(3600.0, self.machine.local.offset))
+        self.note("all is quiet")
+        self.clock.at += 200
+        self._settle(Rhythm(POLL))
+        full = self.plan.ending == "full" or not SWEEPS
+        asked = Rhythm(POLL, full_asked=full, sweep_asked=not full)
+        self._settle(asked)
+        if not self.outcome.violations and self.machine.held():
+            self.note(f"{self.machine.held()} deletions are held, and released")
+            self._settle(Rhythm(POLL, full_asked=full, sweep_asked=not full), allow=True)
+        if not self.outcome.violations:
+            self.outcome.violations = self.judge.at_the_end(full=full)
+
+    def _settle(self, rhythm: Rhythm, *, allow: bool = False) -> None:
+        """Cycles until nothing is open and nothing waits."""
+        self._cycle(rhythm, allow=allow)
+        for _ in range(PATIENT_CYCLES):
+            if self.outcome.violations or not self.machine.waits():
+                return
+            self.clock.at += 3600
+            self._cycle(Rhythm(POLL), allow=allow)
+        self.outcome.violations.append("broke: something still waits after all this time")
+
+
+def _rule(lot: Callable[[], Fault | None], path: str | None = None) -> Rule:
+    return Rule(None, path=path, lot=lot)
+
+
+def play(seed: int, say: Callable[[str], None] = lambda line: None) -> Outcome:
+    """Play one seed in a folder of its own."""
+    with new_folder() as folder:
+        return History(seed, folder, say).run()

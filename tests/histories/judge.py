@@ -1,0 +1,247 @@
+"""What must hold after every cycle, and what at the end: checked against the chronicle, never against the job's own words."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from syncjob.core.model import EMAILS, TASKS
+from syncjob.core.tables import TABLES
+from syncjob.cycle import SourcePart
+from tests.histories.chronicle import Chronicle, canonical, plain
+from tests.histories.machine import STREAM_OF, Machine
+
+ALWAYS_ALLOWED = 20
+SWEEPS = False
+SLACK = 2
+"""Stamps are whole seconds."""
+NAMED_BY_OTHERS = ("project_name", "tasklist_name", "tags", "assignees", "project_id")
+"""Columns that are empty while nobody has named what they refer to."""
+WITHHELD = ("body_html", "to_addresses", "cc_addresses", "bcc_addresses")
+"""Columns of a redacted message that only who had read it before can hold."""
+
+
+class Judge:
+    """Finds what a history did wrong, one line each."""
+
+    def __init__(self, machine: Machine, chronicle: Chronicle) -> None:
+        self._machine, self._chronicle = machine, chronicle
+        self.lied = False  # an answer looked right and was not: a poll may have missed something since
+        self.known_from: dict[str, float] = {}
+        self._live: dict[str, int] = {}
+        self.found: list[str] = []
+        machine.watch = self.watch
+
+    # -- in between
+
+    def watch(self, part: SourcePart) -> None:
+        """After each step of a source: never more deletions at once than the guard allows, unless a person said so."""
+        stream = STREAM_OF[part.name]
+        if not self._mirror().exists():
+            return
+        with _open(self._mirror()) as connection:
+            row = connection.execute("SELECT live FROM streams WHERE stream = ?", (stream,)).fetchone()
+        live, before = row[0] if row else 0, self._live.get(stream, 0)
+        self._live[stream] = live
+        lost = before - live
+        if not self._machine.allowed and lost > ALWAYS_ALLOWED and lost > self._machine.plan.share * before:
+            self.found.append(f"guard: {lost} of {before} rows of {stream} deleted at once, without a word")
+
+    def forget(self) -> None:
+        """The state folder is another one now."""
+        self._live.clear()
+
+    def after_cycle(self) -> list[str]:
+        """What is wrong now."""
+        rows = self._rows()
+        self.found += self._false_deletions(rows)
+        self.found += self._inventions(rows)
+        self.found += self._accounts()
+        self.found += self._delivered(rows)
+        if not self.lied:
+            self.found += self._known_too_early(rows)
+        return self.found
+
+    def _mirror(self) -> Path:
+        return self._machine.state / "mirror.db"
+
+    def _rows(self) -> dict[tuple[str, str], Mapping[str, Any]]:
+        """The mirror's rows with content."""
+        query = "SELECT * FROM rows LEFT JOIN bodies USING (stream, key) WHERE data IS NOT NULL AND stream != 'missive.conversations'"
+        with _open(self._mirror()) as connection:
+            connection.row_factory = sqlite3.Row
+            found = [dict(row) for row in connection.execute(query)]
+        for row in found:
+            row["data"] = json.loads(row["data"]) | json.loads(row["body"] or "{}")
+        return {(row["stream"], row["key"]): row for row in found}
+
+    def _false_deletions(self, rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> Iterator[str]:
+        """A row is deleted only if the record was gone at some moment since the answer that said so."""
+        for (stream, key), row in rows.items():
+            if row["deleted_at"] is None:
+                continue
+            name = "teamwork" if stream == TASKS else "missive"
+            seen = self._machine.times.get((name, row["observed"]))
+            lag = self._lag(name)
+            if seen is not None and self._chronicle.was_live_all_the_time(stream, key, seen - lag):
+                yield f"false deletion: {stream} {key} ({row['deleted_why']}, observation {row['observed']})"
+
+    def _lag(self, name: str) -> int:
+        return int(getattr(self._machine.sandbox.switches, f"{name}_lag_seconds"))
+
+    def _inventions(self, rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> Iterator[str]:
+        """Every key was visible at some time, every cell is one that the record had at some time."""
+        for (stream, key), row in rows.items():
+            if not self._chronicle.was_there(stream, key):
+                yield f"invented: {stream} {key}"
+            elif self._chronicle.was_live(stream, key):
+                yield from (f"invented: {what}" for what in self._strange_cells(stream, key, row["data"]))
+
+    def _strange_cells(self, stream: str, key: str, data: Mapping[str, Any]) -> Iterator[str]:
+        for column in TABLES[stream].columns:
+            value = _clean(data.get(column.name))
+            if column.name == "body_text" or self._chronicle.had(stream, key, column.name, value):
+                continue
+            if column.name == "labels" and canonical(value) in self._chronicle.labels[data["thread_id"]]:
+                continue  # a conversation had these before it had the message
+            if column.name in NAMED_BY_OTHERS and _may_be_nameless(value):
+                continue
+            if column.name in WITHHELD and not value and key in self._chronicle.redacted:
+                continue
+            yield f"{stream} {key}.{column.name} = {value!r}"
+
+    def _accounts(self) -> Iterator[str]:
+        """Each finished walk accounts for what it met; the live count is the number of live rows."""
+        with _open(self._mirror()) as connection:
+            for id_, stream, fetched, verdicts in connection.execute(
+                "SELECT id, stream, fetched, verdicts FROM walks WHERE finished_at IS NOT NULL"
+            ):
+                if fetched != sum(json.loads(verdicts or "{}").values()):
+                    yield f"account: walk {id_} of {stream} fetched {fetched}, but {verdicts}"
+            for stream, live in connection.execute("SELECT stream, live FROM streams"):
+                count = "SELECT count(*) FROM rows WHERE stream = ? AND deleted_at IS NULL AND data IS NOT NULL"
+                rows = connection.execute(count, (stream,)).fetchone()[0]
+                if rows != live and stream in TABLES:
+                    yield f"account: {live} live rows of {stream} counted, there are {rows}"
+
+    def _delivered(self, rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> Iterator[str]:
+        """A destination that is level says live and deleted as the mirror does."""
+        for part in self._machine.destinations:
+            if any(error.startswith(f"{part.name}:") for error in self._machine.errors):
+                continue
+            for stream in TABLES:
+                for row in part.destination.rows(stream):
+                    key = row[TABLES[stream].key]
+                    mirrored = rows.get((stream, key))
+                    if mirrored and (mirrored["deleted_at"] is not None) != row["deleted"]:
+                        yield f"delivered: {part.name} says deleted={row['deleted']} of {stream} {key}, the mirror does not"
+
+    # -- no stream is known past what is durable
+
+    def _known_too_early(self, rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> Iterator[str]:
+        """What changed before the checkpoint, in a way that a poll can see, is in the mirror."""
+        for name, check in (("teamwork", self._late_tasks), ("missive", self._late_mails)):
+            if name in self._machine.plan.faces and (checkpoint := self._checkpoint(STREAM_OF[name])):
+                first = self.known_from.setdefault(name, checkpoint)
+                yield from check(rows, first, checkpoint - self._lag(name) - SLACK)
+
+    def _checkpoint(self, stream: str) -> float | None:
+        with _open(self._mirror()) as connection:
+            row = connection.execute("SELECT checkpoint FROM streams WHERE stream = ?", (stream,)).fetchone()
+        return datetime.strptime(row[0], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC).timestamp() if row and row[0] else None
+
+    def _late_tasks(self, rows: Mapping[tuple[str, str], Mapping[str, Any]], first: float, last: float) -> Iterator[str]:
+        for key in self._chronicle.rows[TASKS]:
+            stamp = self._machine.sandbox.world.teamwork.tasks[int(key)].updated_at
+            row = rows.get((TASKS, key))
+            if not first < stamp < last or self._chronicle.live_since[TASKS, key] > stamp:
+                continue
+            if row is None or row["data"]["updated_at"] < plain(datetime.fromtimestamp(stamp, UTC)):
+                yield f"known too early: {TASKS} {key} changed at {stamp}, before the checkpoint"
+
+    def _late_mails(self, rows: Mapping[tuple[str, str], Mapping[str, Any]], first: float, last: float) -> Iterator[str]:
+        world = self._machine.sandbox.world.missive
+        for key in self._chronicle.rows[EMAILS]:
+            stamp = world.conversations[world.messages[key].conversation_id].last_activity_at
+            if first < stamp < last and self._chronicle.live_since[EMAILS, key] <= stamp and (EMAILS, key) not in rows:
+                yield f"known too early: {EMAILS} {key}, its conversation was active at {stamp}, before the checkpoint"
+
+    # -- at the end
+
+    def at_the_end(self, *, full: bool) -> list[str]:
+        """Where a destination is not the truth. After a sweep, what no sweep can see is left out."""
+        for part in self._machine.destinations:
+            for stream in TABLES:
+                blind = set() if full else self._chronicle.blind(stream)
+                found = {row[TABLES[stream].key]: row for row in part.destination.rows(stream)}
+                self.found += (f"end: {part.name} {line}" for line in self._differences(stream, found, blind))
+        return self.found
+
+    def _differences(self, stream: str, found: Mapping[str, Mapping[str, Any]], blind: set[str]) -> Iterator[str]:
+        truth = self._chronicle.rows[stream]
+        for key, row in found.items():
+            if SWEEPS and key not in truth and not row["deleted"] and not self._is_kept(stream, key, row, blind):
+                yield f"{stream} {key} is live, but gone at the source"
+            if not self._chronicle.was_there(stream, key):
+                yield f"{stream} {key} is invented"
+        for key, expected in truth.items():
+            if self._is_blind(stream, key, expected, blind):
+                continue
+            if key not in found:
+                yield f"{stream} {key} is missing"
+            elif found[key]["deleted"]:
+                yield f"{stream} {key} is marked as deleted, but is not"
+            else:
+                yield from self._wrong_cells(stream, key, found[key], expected)
+
+    def _wrong_cells(self, stream: str, key: str, row: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
+        for name, value in expected.items():
+            if not SWEEPS and name in NAMED_BY_OTHERS:
+                continue
+            if row[name] != plain(value) and not (name in WITHHELD and not row[name] and key in self._chronicle.redacted):
+                yield f"{stream} {key}.{name} is {row[name]!r} instead of {plain(value)!r}"
+
+    def _is_blind(self, stream: str, key: str, row: Mapping[str, Any], blind: set[str]) -> bool:
+        return (key if stream == TASKS else row["thread_id"]) in blind
+
+    def _is_kept(self, stream: str, key: str, row: Mapping[str, Any], blind: set[str]) -> bool:
+        """Whether a record that is gone may stay live: access was refused (403), or no sweep could tell."""
+        switches, world = self._machine.sandbox.switches, self._machine.sandbox.world
+        if self._is_blind(stream, key, row, blind):
+            return True
+        if stream == TASKS:
+            task = world.teamwork.tasks.get(int(key))
+            return switches.teamwork_lost_access == 403 and task is not None and not world.teamwork.may_see(task, world.teamwork.me)
+        message = world.missive.messages.get(key)
+        conversation = message and world.missive.conversations[message.conversation_id]
+        return switches.missive_lost_access == 403 and bool(conversation) and world.missive.me not in conversation.flags
+
+
+def _open(path: Path) -> Any:
+    return _Connection(path)
+
+
+class _Connection:
+    """A connection that reads, closed at the end of its block."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path)
+
+    def __enter__(self) -> sqlite3.Connection:
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+
+def _clean(value: Any) -> Any:
+    """A text as a database can hold it."""
+    from tests.walks.bench import _clean as cleaned
+
+    return cleaned(value)
+
+
+def _may_be_nameless(value: Any) -> bool:
+    return not value or isinstance(value, list)

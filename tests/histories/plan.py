@@ -1,0 +1,86 @@
+"""What a history is made of, drawn from its seed before anything happens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+from typing import Any
+
+from syncjob.sandbox import Kind, Switches
+from tests.walks.bench import TUESDAY
+
+LIES = (Kind.PREVIOUS_PAGE, Kind.DATE_SKEWED, Kind.FORBIDDEN)
+"""Answers that look right and are wrong: what was missed because of them is found by a sweep, not by a poll."""
+FAULTS = tuple(kind for kind in Kind if kind not in (*LIES, Kind.NOT_FOUND, Kind.DATE_SKEWED))
+BY_ID = r"/tasks/\d+\.json|/messages/|/conversations/[0-9a-f-]+$"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The world, the switches, and how often what goes wrong."""
+
+    seed: int
+    faces: tuple[str, ...]
+    tasks: int
+    conversations: int
+    messages_each: int
+    switches: Switches
+    turned: Mapping[str, Any] = field(default_factory=dict)
+    process_after: date | None = None
+    cycles: int = 6
+    changes: float = 4.0
+    meanwhile: float = 0.0  # the share of requests before which the world changes
+    fault_rate: float = 0.0
+    kinds: tuple[str, ...] = ()
+    tries: int = 2
+    crashes: float = 0.0  # the share of cycles with a crash in them
+    disasters: float = 0.0  # the share of cycles before which something is set back or lost
+    offset: float = 0.0
+    share: float = 0.25
+    tick: float = 0.2
+    ending: str = "sweep"
+    ties: int = 0
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed."""
+    rng = Random(f"history {seed}")
+    faces = rng.choice((("teamwork", "missive"), ("teamwork", "missive"), ("teamwork",), ("missive",)))
+    turned = _turned(rng, faces)
+    lies = rng.random() < 0.2
+    return Plan(
+        seed, faces,
+        tasks=_few(rng, 60) if "teamwork" in faces else 0,
+        conversations=_few(rng, 30) if "missive" in faces else 0,
+        messages_each=rng.choice((1, 2, 3, 3, 8)),
+        switches=replace(Switches(), **turned),
+        turned=turned,
+        process_after=_day(rng) if rng.random() < 0.2 else None,
+        cycles=rng.randint(2, 8),
+        changes=rng.choice((1, 3, 3, 8)),
+        meanwhile=rng.choice((0, 0, 0.05, 0.2, 0.5)),
+        fault_rate=rng.choice((0, 0, 0.03, 0.1, 0.3)),
+        kinds=FAULTS + LIES if lies else FAULTS,
+        tries=rng.choice((1, 2, 5)),
+        crashes=rng.choice((0, 0, 0.3, 0.8)),
+        disasters=rng.choice((0, 0, 0, 0.2)),
+        offset=rng.choice((0, 0, 0, 30, -30, 600, -600, 18_000, -18_000)),
+        tick=rng.choice((0, 0.2, 0.2, 3)),
+        ending=rng.choice(("sweep", "sweep", "full")),
+        ties=rng.choice((0, 0, 0, 3, 12)),
+    )  # fmt: skip
+
+
+def _few(rng: Random, most: int) -> int:
+    return rng.choice((0, 1, rng.randint(2, most // 4), rng.randint(2, most // 4), rng.randint(2, most // 2), most))
+
+
+def _turned(rng: Random, faces: tuple[str, ...]) -> dict[str, Any]:
+    """A few switches out of their most likely position; in some histories many."""
+    choices = {name: positions for name, positions in Switches.choices().items() if name.startswith(faces)}
+    count = rng.choice((0, 1, 2, 4, 4, 12))
+    return {name: rng.choice(choices[name][1:]) for name in rng.sample(sorted(choices), count)}
+
+
+def _day(rng: Random) -> date:
+    return (datetime.fromtimestamp(TUESDAY, UTC) - timedelta(days=rng.choice((0, 30, 150, 250)))).date()

@@ -1,0 +1,34 @@
+"""Random histories: after every cycle nothing false, at the end the truth. `python -m tests.histories --seed N -v` replays one."""
+
+import pytest
+
+from tests.histories.history import play
+
+SHORT, LONG, AT_ONCE = range(60), range(60, 2060), 10
+
+
+def batches(seeds: range) -> list[range]:
+    return [seeds[start : start + AT_ONCE] for start in range(0, len(seeds), AT_ONCE)]
+
+
+def violations(seeds: range) -> list[str]:
+    """The first violation of each history that has one, with the command that replays it."""
+    outcomes = map(play, seeds)
+    return [f"{each.violations[0]} (python -m tests.histories --seed {each.seed} -v)" for each in outcomes if each.violations]
+
+
+@pytest.mark.parametrize("seeds", batches(SHORT), ids=str)
+def test_no_history_violates_anything(seeds: range) -> None:
+    assert violations(seeds) == []
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("seeds", batches(LONG), ids=str)
+def test_none_of_thousands_of_histories_violates_anything(seeds: range) -> None:
+    assert violations(seeds) == []
+
+
+def test_a_seed_replays_exactly() -> None:
+    first, second = play(5), play(5)
+    assert first.requests > 10
+    assert (first.digest, first.crashes, first.faults) == (second.digest, second.crashes, second.faults)
