@@ -110,7 +110,7 @@ class Feed:
         statement = insert(destinations).values({"name": name, "seq": seq or 0, "error": error} | times)
         kept: dict[str, Any] = {"error": statement.excluded.error} | ({} if seq is None else {"seq": statement.excluded.seq})
         kept["level_at"] = sa.func.coalesce(statement.excluded.level_at, destinations.c.level_at)
-        kept["behind_since"] = None if level else sa.func.coalesce(destinations.c.behind_since, now)
+        kept["behind_since"] = None if level else sa.func.coalesce(destinations.c.behind_since, statement.excluded.behind_since)
         self._connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=kept))
 
     def noted(self) -> Sequence[Mapping[str, Any]]:
