@@ -10,12 +10,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from syncjob.absorb import NO_DATE, finish
+from syncjob.absorb import NO_DATE, conclude, finish
 from syncjob.broken import absorb_or_set_aside
 from syncjob.core.errors import ConfigError, Incomplete, Later, SyncjobError, Transient, Unforeseen
 from syncjob.core.model import Answer, Call, Walk, WalkKind, Want
 from syncjob.core.ports import Clock, Source
-from syncjob.core.steps import Absorb, Ask, Begin, Finish, Identify, Rest, Rhythm, Standing, Turn, back_off, next_step
+from syncjob.core.steps import Absorb, Ask, Begin, Conclude, Finish, Identify, Rest, Rhythm, Standing, Turn, back_off, next_step
 from syncjob.postpone import Postponed, take_over
 from syncjob.spool import Leaf, Spool, UnknownLeaf, observation
 from syncjob.store.store import KnownTo, Store
@@ -69,6 +69,8 @@ class SourcePart:
                 self._fetch(call, walk)
             case Ask(walk, wants):
                 self._ask_wants(walk, wants)
+            case Conclude(walk):
+                conclude(walk, self.source, self._store)
             case Finish(walk):
                 finish(walk, self.source, self._store, now, share=self._share, allow=self._allow, process_after=self._process_after)
                 self.finished.append(walk.id)

@@ -1,7 +1,9 @@
 """Delivery: the changes feed -> destination, at the destination's own pace."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from itertools import islice
 
 from syncjob.core.errors import Rejected, SyncjobError, Transient
@@ -13,6 +15,7 @@ from syncjob.store import Store, Tx
 from syncjob.store.letters import Letter
 from syncjob.store.mirror import FED, by_stream
 
+NO_TIME = timedelta()
 KEYS = 1000
 """Of an adopted destination's keys, how many are compared with the mirror at a time."""
 
@@ -23,10 +26,14 @@ class DestinationPart:
     `by_content`: also rows that somebody else changed in the destination are made right when they are delivered.
     """
 
-    def __init__(self, destination: Destination, store: Store, clock: Clock, *, by_content: bool = False) -> None:
+    def __init__(
+        self, destination: Destination, store: Store, clock: Clock, *, by_content: bool = False, every: timedelta = NO_TIME
+    ) -> None:
+        """`every`: once level, it rests for so long, while the feed coalesces."""
         self.name, self.destination = destination.name, destination
         self.written = 0
         self._store, self._clock, self._by_content = store, clock, by_content
+        self._every, self._again = every, False
         self._position: Position | None = None
         self._level: bool | None = None
         self._stands: Position | None = None
@@ -39,6 +46,8 @@ class DestinationPart:
 
     def step(self) -> Rest | None:
         """Deliver one batch. Raises SyncjobError when that failed: the position waits."""
+        if self._every and (rest := self._rest()):
+            return rest
         if self._position is None:
             self._position = self._ask()
         with self._store.read() as tx:
@@ -48,9 +57,18 @@ class DestinationPart:
             return Rest()
         self._note_turn(level=False)
         accepted = self._deliver(self._filled(batch))
+        if self._again:
+            self._position, self._again = None, False
+            return None
         self._position = batch.position
         self._note_written(accepted)
         return None
+
+    def _rest(self) -> Rest | None:
+        """Whether it was level a short time ago."""
+        with self._store.read() as tx:
+            level_at = tx.feed.level_at(self.name)
+        return Rest(level_at + self._every) if level_at and self._clock.now() < level_at + self._every else None
 
     def rewind(self) -> None:
         """Begin again at the start of the feed: every row is delivered again."""
@@ -76,11 +94,11 @@ class DestinationPart:
 
     def failed(self, error: SyncjobError) -> None:
         """Note a failed step for `status`; the next one asks the destination again where it stands."""
-        with self._store.begin() as tx:
-            seq = self._position.seq if self._position else None
-            tx.feed.note(self.name, seq=seq, now=self._clock.now(), level=False, error=error.message)
+        seq = self._position.seq if self._position else None
         self._position, self._level = None, False
         self.destination.close()
+        with suppress(SyncjobError), self._store.begin() as tx:  # what failed may be the disk of the store, too
+            tx.feed.note(self.name, seq=seq, now=self._clock.now(), level=False, error=error.message)
 
     def retry(self, letters: Sequence[Letter]) -> int:
         """Deliver the present rows of these dead letters and nothing else; how many were refused again."""
@@ -93,10 +111,15 @@ class DestinationPart:
         with self._store.read() as tx:
             row = tx.feed.row(letter.stream, letter.key)
         try:
-            self.destination.deliver(self._filled(Batch((row,) if row else (), position)))
+            receipt = self.destination.deliver(self._filled(Batch((row,) if row else (), position)))
+            if receipt.again:
+                raise Transient(f"{self.name} has to be filled again first", hint="run `python -m syncjob once`")
+            refused = _refused(receipt, (row,) if row else ())
         except Rejected as error:
             assert row is not None
-            self._park([(row, error)])
+            refused = [(row, error)]
+        if refused:
+            self._park(refused)
             return False
         with self._store.begin() as tx:
             tx.letters.forget(letter)
@@ -140,6 +163,8 @@ class DestinationPart:
         """
         refused: list[tuple[FeedRow, Rejected]] = []
         accepted = self._halve(batch, refused)
+        if self._again:
+            return ()  # all of it comes by once more
         for stream in {row.stream for row, _ in refused}:
             self._prove(stream, refused[0][1], accepted)
         self._park(refused)
@@ -155,8 +180,11 @@ class DestinationPart:
     def _halve(self, batch: Batch, refused: list[tuple[FeedRow, Rejected]]) -> list[FeedRow]:
         """Deliver what can be delivered; the rows that were accepted."""
         try:
-            self.written += self._write(batch).written
-            return list(batch.rows)
+            receipt = self._write(batch)
+            self.written += receipt.written
+            self._again |= receipt.again
+            refused += (bad := _refused(receipt, batch.rows))
+            return [row for row in batch.rows if row not in [each for each, _ in bad]]
         except Rejected as error:
             if len(batch.rows) == 1:
                 refused.append((batch.rows[0], error))
@@ -215,3 +243,9 @@ class DestinationPart:
         assert self._position is not None
         self._level = self._position.seq >= tx.mirror.newest_seq()
         tx.feed.note(self.name, seq=self._position.seq, now=self._clock.now(), level=self._level, error=None)
+
+
+def _refused(receipt: Receipt, rows: Iterable[FeedRow]) -> list[tuple[FeedRow, Rejected]]:
+    """The rows that a destination found to be bad while it wrote the others."""
+    errors = {(each.stream, each.key): each.error for each in receipt.refused}
+    return [(row, Rejected(errors[row.stream, row.key])) for row in rows if (row.stream, row.key) in errors]

@@ -150,7 +150,7 @@ def _tell_held(stream: str, tx: Tx, report: Report) -> int:
         rows = tx.mirror.rows(stream, [each.key for each in found[:3]]).values()
         titles = ", ".join(_title(row) for row in rows)
         live = tx.mirror.live(stream)
-        hint = "if that is meant: python -m syncjob once --allow-deletes. If not, mend it at the source: what is shown again is kept"
+        hint = "if that is meant: python -m syncjob once --sweep --allow-deletes. If not, mend it at the source: what is shown again stays"
         report.problem(stream, Held(f"{len(found)} of {live} rows would be deleted at once, so nothing was: {titles} ...", hint=hint))
     return len(found)
 

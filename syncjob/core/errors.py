@@ -8,6 +8,7 @@ SyncjobError        something went wrong                                        
   Rejected          this record will never be accepted as it is: a dead letter      exit 3
   Unforeseen        a bug of ours; what it stopped is tried again                  exit 3
   Incomplete        a walk could not be finished; what was absorbed stays           exit 3
+  Unreliable        the source answers, and contradicts itself                      exit 3
   Held              more deletions than the limit: a person has to look             exit 4
   AlreadyRunning    another process holds the lock                                  exit 75
 """
@@ -63,6 +64,10 @@ class Unforeseen(SyncjobError):
 
 class Incomplete(SyncjobError):
     """A walk could not be finished."""
+
+
+class Unreliable(SyncjobError):
+    """A source's answers contradict each other."""
 
 
 class Held(SyncjobError):

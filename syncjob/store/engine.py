@@ -62,6 +62,8 @@ def _grow(connection: sa.Connection) -> None:
             if column.name not in there:
                 spec = CreateColumn(column).compile(dialect=connection.dialect)
                 connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {spec}")
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
 
 
 MIGRATIONS: list[Callable[[sa.Connection], None]] = [_first_tables, _grow]

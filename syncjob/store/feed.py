@@ -113,6 +113,10 @@ class Feed:
         kept["behind_since"] = None if level else sa.func.coalesce(destinations.c.behind_since, statement.excluded.behind_since)
         self._connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=kept))
 
+    def level_at(self, name: str) -> datetime | None:
+        """When a destination had read all that there was, for the last time."""
+        return self._connection.execute(sa.select(destinations.c.level_at).where(destinations.c.name == name)).scalar()
+
     def noted(self) -> Sequence[Mapping[str, Any]]:
         """What was noted last of each destination."""
         return [dict(found) for found in self._connection.execute(destinations.select()).mappings()]

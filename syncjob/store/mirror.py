@@ -43,6 +43,7 @@ def _upsert_rows() -> Insert:
 ROWS = rows.select().where(rows.c.stream == sa.bindparam("stream"), among(rows.c.key))
 CHILDREN = rows.select().where(rows.c.stream == sa.bindparam("stream"), rows.c.parent == sa.bindparam("parent"))
 UPSERT_ROWS = _upsert_rows()
+LISTED = rows.update().where(rows.c.stream == sa.bindparam("stream_"), among(rows.c.key)).values(listed=sa.bindparam("at"))
 NEWEST_SEQ = sa.select(sa.func.max(rows.c.seq))
 NAMES = sa.select(names.c.id, names.c.value).where(names.c.source == sa.bindparam("source"), names.c.section == sa.bindparam("section"))
 NAMES_OF = NAMES.where(among(names.c.id))
@@ -114,6 +115,11 @@ class Mirror:
     def live(self, stream: str) -> int:
         """How many rows of a stream are live."""
         return self._connection.execute(sa.select(streams.c.live).where(streams.c.stream == stream)).scalar() or 0
+
+    def set_listed(self, listed: Iterable[tuple[str, str]], observed: int) -> None:
+        """Note which request showed all the children of these rows."""
+        for stream, keys in by_stream(listed).items():
+            self._connection.execute(LISTED, {"stream_": stream, "keys": bound(keys), "at": observed})
 
     def deleted(self, stream: str) -> int:
         """How many rows of a stream are deleted."""
