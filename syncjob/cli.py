@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
@@ -41,10 +42,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_output(once)
 
     run = commands.add_parser("run", help="stay up and sync at every POLL_INTERVAL_SECONDS")
+    run.add_argument("--health", metavar="[HOST:]PORT", help="answer /healthz and /metrics there (default host: loopback)")
     _add_parts(run)
 
     status = commands.add_parser("status", help="how far everything is; asks nobody")
     status.add_argument("--json", action="store_true", help="print one JSON document")
+    status.add_argument("--max-age", type=_seconds, metavar="15m", help="exit 3 if anything is further behind than this, or ill otherwise")
 
     commands.add_parser("check", help="whether a run would find all that it needs; changes nothing")
     verify = commands.add_parser("verify", help="compare every row of the destinations with the mirror; changes nothing")
@@ -81,6 +84,14 @@ def _add_dead(parser: argparse.ArgumentParser) -> None:
     retry.add_argument("key", nargs="?", metavar="KEY", help="only this one")
 
 
+def _seconds(text: str) -> float:
+    """A length of time like 90, 90s, 15m, 6h or 2d."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
+    if not found or not int(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a length of time like 15m")
+    return float(int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]])
+
+
 def _add_parts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", action="append", default=[], choices=("teamwork", "missive"), help="only this source; may be repeated")
     _add_destinations(parser)
@@ -100,6 +111,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def _once(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
     def work(settings: Settings, report: Report) -> int:
         from syncjob.build import Choices
+        from syncjob.health import beat
         from syncjob.once import run_once
 
         choices = Choices(
@@ -111,6 +123,8 @@ def _once(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.
             destinations=tuple(args.destination),
         )
         ran = run_once(settings, choices, report, stop)
+        if ran.exit == 0 and not stop.is_set():
+            beat(settings)
         if args.json:
             report.document(ran.document)
         return ran.exit
@@ -121,21 +135,24 @@ def _once(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.
 def _run(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
     def work(settings: Settings, report: Report) -> int:
         from syncjob.build import Choices
-        from syncjob.scheduler import run_forever
+        from syncjob.scheduler import Doors, run_forever
 
         choices = Choices(sources=tuple(args.source), destinations=tuple(args.destination))
-        return run_forever(settings, choices, report, stop, environ)
+        return run_forever(settings, choices, report, stop, Doors(health=args.health), environ)
 
     return _with_settings(work, environ)
 
 
 def _status(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
     def work(settings: Settings, report: Report) -> int:
-        from syncjob.status import show, standing
+        from syncjob.status import ills, show, standing
 
         found = standing(settings)
-        report.document(found) if args.json else show(found, report)
-        return 0
+        told = ills(found, settings, args.max_age) if args.max_age else []
+        report.document({**found, "ills": told} if args.max_age else found) if args.json else show(found, report)
+        for ill in told:
+            report.problem("status", SyncjobError(ill))
+        return 3 if told else 0
 
     return _with_settings(work, environ, as_json=args.json, need_source=False)
 
