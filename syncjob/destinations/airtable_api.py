@@ -110,6 +110,10 @@ class AirtableApi:
         """One record. Raises Unprocessable where it is gone."""
         return self._call(lambda: self._table(table).get(record))
 
+    def update(self, table: str, record: str, fields: Mapping[str, Json]) -> None:
+        """Write cells of one record. Raises Unprocessable and TooLarge."""
+        self._call(lambda: self._table(table).update(record, dict(fields)))
+
     def upload(self, record: str, field: str, name: str, media_type: str, content: bytes) -> Sequence[Json]:
         """Append a file to a record's cell; all files that are in it now. Raises Unprocessable, TooLarge, and Lost: it may be there."""
         body = {"contentType": media_type, "filename": name, "file": base64.b64encode(content).decode()}
