@@ -43,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="stay up and sync at every POLL_INTERVAL_SECONDS")
     run.add_argument("--health", metavar="[HOST:]PORT", help="answer /healthz and /metrics there (default host: loopback)")
+    run.add_argument("--hints", metavar="[HOST:]PORT", help="take webhooks of Teamwork and Missive there, which say: poll now")
+    run.add_argument("--insecure-hints", action="store_true", help="take unsigned ones, too; on loopback only")
+    run.add_argument("--tunnel", choices=("ngrok",), help="start your ngrok, and print the addresses to paste into Teamwork and Missive")
     _add_parts(run)
 
     status = commands.add_parser("status", help="how far everything is; asks nobody")
@@ -138,7 +141,8 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.E
         from syncjob.scheduler import Doors, run_forever
 
         choices = Choices(sources=tuple(args.source), destinations=tuple(args.destination))
-        return run_forever(settings, choices, report, stop, Doors(health=args.health), environ)
+        doors = Doors(args.health, args.hints, insecure=args.insecure_hints, tunnel=bool(args.tunnel))
+        return run_forever(settings, choices, report, stop, doors, environ)
 
     return _with_settings(work, environ)
 
