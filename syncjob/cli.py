@@ -61,12 +61,16 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser("replay", help="deliver every row again, as the mirror has it")
     _add_destinations(replay, required=True)
 
+    init = commands.add_parser("init", help="make the tables and fields that are missing in Airtable; harmless when repeated")
+    init.add_argument("destination", choices=("airtable",))
+
     _add_dead(commands.add_parser("dead", help="records that could not be read, or were refused"))
 
     demo = commands.add_parser("demo", help="see the whole job run against a sandbox: no account, no key")
     demo.add_argument(
         "--state", type=Path, default=None, metavar="FOLDER", help="keep the demo's data here (default: a new temporary folder)"
     )
+    demo.add_argument("--destination", choices=("sqlite", "airtable"), default="sqlite", help="where to write (default: sqlite)")
 
     sandbox = commands.add_parser("sandbox", help="Teamwork, Missive and Airtable on this machine, to try settings on")
     for flag, default in (("--port", 8765), ("--seed", 1), ("--tasks", 200), ("--conversations", 100)):
@@ -191,6 +195,16 @@ def _replay(args: argparse.Namespace, environ: Mapping[str, str], stop: threadin
     return _with_settings(work, environ, need_source=False)
 
 
+def _init(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
+    def work(settings: Settings, report: Report) -> int:
+        from syncjob.init import run_init
+
+        run_init(settings, report, stop)
+        return 0
+
+    return _with_settings(work, environ, need_source=False)
+
+
 def _dead(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
     def work(settings: Settings, report: Report) -> int:
         from syncjob import dead
@@ -213,7 +227,7 @@ def _dead(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.
 def _demo(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
     from syncjob.demo import run_demo
 
-    return run_demo(args.state, Report(), stop)
+    return run_demo(args.state, Report(), stop, args.destination)
 
 
 def _sandbox(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
@@ -225,7 +239,7 @@ def _sandbox(args: argparse.Namespace, environ: Mapping[str, str], stop: threadi
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str], threading.Event], int]] = {
     "once": _once, "run": _run, "status": _status, "check": _check, "dead": _dead, "verify": _verify, "replay": _replay,
-    "demo": _demo, "sandbox": _sandbox,
+    "init": _init, "demo": _demo, "sandbox": _sandbox,
 }  # fmt: skip
 
 
