@@ -1,7 +1,9 @@
 """Delivery: the changes feed -> destination, at the destination's own pace."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from itertools import islice
 
 from syncjob.core.errors import Rejected, SyncjobError, Transient
@@ -9,10 +11,11 @@ from syncjob.core.model import NOTHING, Batch, FeedRow, Position, Receipt, Rejec
 from syncjob.core.ports import Clock, Destination
 from syncjob.core.steps import Rest
 from syncjob.core.tables import TABLES
-from syncjob.store import Store
+from syncjob.store import Store, Tx
 from syncjob.store.letters import Letter
 from syncjob.store.mirror import FED, by_stream
 
+NO_TIME = timedelta()
 KEYS = 1000
 """Of an adopted destination's keys, how many are compared with the mirror at a time."""
 
@@ -23,11 +26,16 @@ class DestinationPart:
     `by_content`: also rows that somebody else changed in the destination are made right when they are delivered.
     """
 
-    def __init__(self, destination: Destination, store: Store, clock: Clock, *, by_content: bool = False) -> None:
+    def __init__(
+        self, destination: Destination, store: Store, clock: Clock, *, by_content: bool = False, every: timedelta = NO_TIME
+    ) -> None:
+        """`every`: once level, it rests for so long, while the feed coalesces."""
         self.name, self.destination = destination.name, destination
         self.written = 0
         self._store, self._clock, self._by_content = store, clock, by_content
+        self._every, self._again = every, False
         self._position: Position | None = None
+        self._level: bool | None = None
         self._stands: Position | None = None
 
     def new_cycle(self) -> None:
@@ -38,16 +46,29 @@ class DestinationPart:
 
     def step(self) -> Rest | None:
         """Deliver one batch. Raises SyncjobError when that failed: the position waits."""
+        if self._every and (rest := self._rest()):
+            return rest
         if self._position is None:
             self._position = self._ask()
         with self._store.read() as tx:
             batch = tx.feed.after(self._position.seq)
         if not batch.rows and batch.position == self._position:
+            self._note_turn(level=True)
             return Rest()
+        self._note_turn(level=False)
         accepted = self._deliver(self._filled(batch))
+        if self._again:
+            self._position, self._again = None, False
+            return None
         self._position = batch.position
-        self._note(accepted)
+        self._note_written(accepted)
         return None
+
+    def _rest(self) -> Rest | None:
+        """Whether it was level a short time ago."""
+        with self._store.read() as tx:
+            level_at = tx.feed.level_at(self.name)
+        return Rest(level_at + self._every) if level_at and self._clock.now() < level_at + self._every else None
 
     def rewind(self) -> None:
         """Begin again at the start of the feed: every row is delivered again."""
@@ -73,10 +94,11 @@ class DestinationPart:
 
     def failed(self, error: SyncjobError) -> None:
         """Note a failed step for `status`; the next one asks the destination again where it stands."""
-        with self._store.begin() as tx:
-            tx.feed.note(self.name, seq=self._position.seq if self._position else None, level_at=None, error=error.message)
-        self._position = None
+        seq = self._position.seq if self._position else None
+        self._position, self._level = None, False
         self.destination.close()
+        with suppress(SyncjobError), self._store.begin() as tx:  # what failed may be the disk of the store, too
+            tx.feed.note(self.name, seq=seq, now=self._clock.now(), level=False, error=error.message)
 
     def retry(self, letters: Sequence[Letter]) -> int:
         """Deliver the present rows of these dead letters and nothing else; how many were refused again."""
@@ -89,10 +111,15 @@ class DestinationPart:
         with self._store.read() as tx:
             row = tx.feed.row(letter.stream, letter.key)
         try:
-            self.destination.deliver(self._filled(Batch((row,) if row else (), position)))
+            receipt = self.destination.deliver(self._filled(Batch((row,) if row else (), position)))
+            if receipt.again:
+                raise Transient(f"{self.name} has to be filled again first", hint="run `python -m syncjob once`")
+            refused = _refused(receipt, (row,) if row else ())
         except Rejected as error:
             assert row is not None
-            self._park([(row, error)])
+            refused = [(row, error)]
+        if refused:
+            self._park(refused)
             return False
         with self._store.begin() as tx:
             tx.letters.forget(letter)
@@ -136,6 +163,8 @@ class DestinationPart:
         """
         refused: list[tuple[FeedRow, Rejected]] = []
         accepted = self._halve(batch, refused)
+        if self._again:
+            return ()  # all of it comes by once more
         for stream in {row.stream for row, _ in refused}:
             self._prove(stream, refused[0][1], accepted)
         self._park(refused)
@@ -151,8 +180,11 @@ class DestinationPart:
     def _halve(self, batch: Batch, refused: list[tuple[FeedRow, Rejected]]) -> list[FeedRow]:
         """Deliver what can be delivered; the rows that were accepted."""
         try:
-            self.written += self._write(batch).written
-            return list(batch.rows)
+            receipt = self._write(batch)
+            self.written += receipt.written
+            self._again |= receipt.again
+            refused += (bad := _refused(receipt, batch.rows))
+            return [row for row in batch.rows if row not in [each for each, _ in bad]]
         except Rejected as error:
             if len(batch.rows) == 1:
                 refused.append((batch.rows[0], error))
@@ -185,14 +217,35 @@ class DestinationPart:
             letters = [Rejection(row.stream, row.key, error.message, "") for row, error in refused]
             tx.letters.bury(self.name, letters, walk=None, now=self._clock.now())
 
-    def _note(self, accepted: Iterable[FeedRow]) -> None:
-        """Keep how far it is, for `status`, and forget the dead letters of rows that went through.
+    def _note_written(self, accepted: Iterable[FeedRow]) -> None:
+        """Forget the dead letters of rows that went through.
 
         A crash before this leaves a letter too many, which `dead retry` or the row's next change takes away.
         """
-        assert self._position is not None
         with self._store.begin() as tx:
-            level = self._position.seq >= tx.mirror.newest_seq()
-            tx.feed.note(self.name, seq=self._position.seq, level_at=self._clock.now() if level else None, error=None)
+            self._note(tx)
             for stream, keys in by_stream((row.stream, row.key) for row in accepted).items():
                 tx.letters.unbury(self.name, stream, keys)
+
+    def _note_turn(self, *, level: bool) -> None:
+        """Note that it fell behind, or is level again, unless that is known."""
+        if self._level is level:
+            return
+        with self._store.read() as tx:
+            noted = next((noted for noted in tx.feed.noted() if noted["name"] == self.name), None)
+        if level is bool(noted and (noted["error"] or noted["behind_since"])):
+            with self._store.begin() as tx:
+                self._note(tx)
+        self._level = level
+
+    def _note(self, tx: Tx) -> None:
+        """Keep for `status` how far it is."""
+        assert self._position is not None
+        self._level = self._position.seq >= tx.mirror.newest_seq()
+        tx.feed.note(self.name, seq=self._position.seq, now=self._clock.now(), level=self._level, error=None)
+
+
+def _refused(receipt: Receipt, rows: Iterable[FeedRow]) -> list[tuple[FeedRow, Rejected]]:
+    """The rows that a destination found to be bad while it wrote the others."""
+    errors = {(each.stream, each.key): each.error for each in receipt.refused}
+    return [(row, Rejected(errors[row.stream, row.key])) for row in rows if (row.stream, row.key) in errors]

@@ -242,6 +242,20 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How many rows a destination really wrote; equal ones are not written."""
+    """How many rows a destination really wrote; equal ones are not written.
+
+    `refused` are rows that it found out to be bad while it wrote the others. `again`: its tables changed, so that it has to
+    be asked once more how far it has read.
+    """
 
     written: int
+    refused: tuple[Rejection, ...] = ()
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of one record in a destination that keeps no books of its own: its id there, the hash of what was written last."""
+
+    record: str
+    hash: str

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from syncjob.core.model import Answer, Batch, Call, FeedRow, Json, Page, Position, Receipt, Record, Row, Walk, Want
+from syncjob.core.model import Answer, Batch, Call, Entry, FeedRow, Json, Page, Position, Receipt, Record, Row, Walk, Want
 
 
 class Clock(Protocol):
@@ -81,6 +81,34 @@ class Source(Protocol):
 
     def identity(self, answer: Answer) -> tuple[str, Mapping[str, Mapping[str, Json]]]:
         """Who the key acts for, as text that names site and user; and the names that this answer brought."""
+
+
+class Ledger(Protocol):
+    """The books of a destination that cannot keep its own. Every verb is durable when it returns."""
+
+    def position(self) -> Position | None:
+        """How far the destination has read this mirror; None: never, or it has to be fed anew."""
+
+    def stand(self, position: Position | None) -> None:
+        """Keep how far it has read."""
+
+    def entries(self, stream: str, keys: Collection[str]) -> Mapping[str, Entry]:
+        """What is known of these keys, as far as anything is."""
+
+    def enter(self, stream: str, entries: Mapping[str, Entry]) -> None:
+        """Keep what is known of these keys now."""
+
+    def strike(self, stream: str, keys: Collection[str] | None = None) -> None:
+        """Forget these keys, or all."""
+
+    def recall(self, name: str) -> Json:
+        """A note, or None."""
+
+    def note(self, name: str, value: Json) -> None:
+        """Keep a note."""
+
+    def count(self, month: str) -> int:
+        """Count one call in this month; how many they are now."""
 
 
 class Destination(Protocol):

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from syncjob.core.model import Json, Row
 from syncjob.store.engine import migrate, open_engine, unusable
 from syncjob.store.feed import Feed
+from syncjob.store.ledger import Books
 from syncjob.store.letters import Letters
 from syncjob.store.mirror import Mirror, new_epoch
 from syncjob.store.strangers import Strangers
@@ -31,6 +32,7 @@ class Tx:
     feed: Feed
     strangers: Strangers
     suspects: Suspects
+    books: Books
 
 
 class Store:
@@ -67,8 +69,9 @@ class Store:
             with self._engine.connect().execution_options(begin=mode) as connection, connection.begin():
                 mirror = Mirror(connection, self._epoch)
                 yield Tx(
-                    mirror, Walks(connection), Letters(connection), Feed(connection), Strangers(connection, mirror), Suspects(connection)
-                )
+                    mirror, Walks(connection), Letters(connection), Feed(connection), Strangers(connection, mirror),
+                    Suspects(connection), Books(connection),
+                )  # fmt: skip
         except sa.exc.DatabaseError as error:
             raise unusable(error.orig, self._path) from None
 

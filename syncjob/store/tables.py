@@ -49,6 +49,7 @@ streams = sa.Table(
     sa.Column("live", Integer, nullable=False, default=0),
     sa.Column("process_after", Time),
     sa.Column("swept_at", Time),
+    sa.Column("news_at", Time),
     sa.Column("late_seconds", Integer, nullable=False, default=0),
 )  # fmt: skip
 rows = sa.Table(
@@ -161,7 +162,22 @@ destinations = sa.Table(
     sa.Column("epoch", Text),
     sa.Column("seq", Integer, nullable=False, default=0),
     sa.Column("level_at", Time),
+    sa.Column("behind_since", Time),
     sa.Column("error", Text),
+)  # fmt: skip
+ledger = sa.Table(
+    "ledger", metadata,
+    sa.Column("destination", Text, primary_key=True),
+    sa.Column("stream", Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("record", Text, nullable=False),
+    sa.Column("hash", Text, nullable=False),
+)  # fmt: skip
+ledger_notes = sa.Table(
+    "ledger_notes", metadata,
+    sa.Column("destination", Text, primary_key=True),
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("value", JSON(none_as_null=True)),
 )  # fmt: skip
 strangers = sa.Table(
     "strangers", metadata,
