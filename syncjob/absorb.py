@@ -116,6 +116,9 @@ def _advance(page: Page, leaf: Leaf, walk: Walk, plan: Plan, tx: Tx) -> None:
         values |= {"position": dict(page.position), "listed": page.complete}
     if page.unread:
         values["unread"] = page.unread
+        if walk.concluded:
+            tx.suspects.forget(walk.id)
+            tx.walks.forget_deletions(tx.walks.doomed(walk.id))
     if walk.until is None:
         values["until"] = leaf.answer.date
         if tx.walks.stream(walk.stream)["checkpoint"] is None:  # the first answer ever: changes are known from here on

@@ -107,6 +107,11 @@ class Walks:
         done = walks.c.stream == stream, walks.c.kind == "full", walks.c.complete
         return self._connection.execute(sa.select(sa.exists().where(*done))).scalar_one()
 
+    def last(self, stream: str) -> Sequence[Mapping[str, Any]]:
+        """The last finished walk of each kind, for reports."""
+        newest = sa.select(sa.func.max(walks.c.id)).where(walks.c.stream == stream, walks.c.finished_at.is_not(None)).group_by(walks.c.kind)
+        return [dict(found) for found in self._connection.execute(walks.select().where(walks.c.id.in_(newest))).mappings()]
+
     def update(self, id_: int, **values: Any) -> None:
         """Set columns of a walk."""
         self._connection.execute(walks.update().where(walks.c.id == id_).values(**values))
