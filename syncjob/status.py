@@ -56,7 +56,6 @@ def _stream(stream: str, tx: Tx, now: datetime) -> Mapping[str, Any]:
         "age_seconds": _seconds(checkpoint, now),
         "quiet_seconds": _seconds(known["news_at"], now),
         "swept_seconds": _seconds(known["swept_at"], now),
-        "held": len(tx.walks.held((stream,))),
         "rows": known["live"],
         "deleted": tx.mirror.deleted(stream),
         "late_seconds": known["late_seconds"],
