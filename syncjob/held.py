@@ -1,6 +1,6 @@
 """Deletions that wait for a person's word: how many, how large a share, and which."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from syncjob.core.errors import Held
@@ -21,10 +21,10 @@ def held(stream: str, tx: Tx) -> Mapping[str, Any]:
     return {"count": len(found), "rows": live, "share": round(len(found) / live, 3) if live else None, "titles": titles}
 
 
-def told(found: Mapping[str, Any]) -> Held:
+def told(count: int, live: int, titles: Sequence[str]) -> Held:
     """What a person is told of them."""
-    titles = ", ".join(map(repr, found["titles"])) + (", ..." if found["count"] > FIRST else "")
-    message = f"{number(found['count'])} of {number(found['rows'])} rows would be deleted at once, so nothing was: {titles}"
+    named = ", ".join(map(repr, titles)) + (", ..." if count > len(titles) else "")
+    message = f"{number(count)} of {number(live)} rows would be deleted at once, so nothing was: {named}"
     return Held(message, hint=f"if that is meant: {RELEASE}. If not, mend it at the source: what is shown again stays")
 
 

@@ -123,7 +123,7 @@ def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report, began:
             waiting = held_in(stream, tx)
             held[stream] = waiting["count"]
             if waiting["count"]:
-                report.problem(stream, told(waiting))
+                report.problem(stream, told(waiting["count"], waiting["rows"], waiting["titles"]))
             for walk in walks:
                 if walk["error"]:
                     report.problem(stream, SyncjobError(walk["error"]))

@@ -50,18 +50,19 @@ def standing_in(tx: Tx, settings: Settings, now: datetime) -> Mapping[str, Any]:
 
 def _stream(stream: str, tx: Tx, now: datetime) -> Mapping[str, Any]:
     known = tx.walks.stream(stream)
-    checkpoint = known["checkpoint"]
+    checkpoint, waiting = known["checkpoint"], held(stream, tx)
     return {
         "checkpoint": checkpoint and checkpoint.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "age_seconds": _seconds(checkpoint, now),
         "quiet_seconds": _seconds(known["news_at"], now),
         "swept_seconds": _seconds(known["swept_at"], now),
-        "held": len(tx.walks.held((stream,))),
         "rows": known["live"],
         "deleted": tx.mirror.deleted(stream),
         "late_seconds": known["late_seconds"],
         "dead": tx.letters.count(stream.partition(".")[0]),
-        "held": held(stream, tx),
+        "held": waiting["count"],
+        "held_share": waiting["share"],
+        "held_titles": waiting["titles"],
         "last": {walk["kind"]: _account(walk) for walk in tx.walks.last(stream)},
         "walks": [_walk(tx.walks.details(walk.id), now) for walk in tx.walks.open(stream)],
     }
@@ -138,8 +139,8 @@ def show(found: Mapping[str, Any], report: Report) -> None:
         if known["late_seconds"] > found["overlap_seconds"]:
             late = duration(known["late_seconds"])
             report.line(f"  a change was shown {late} late, and found by a sweep: BACKFILL_OVERLAP_SECONDS should be more than that")
-        if known["held"]["count"]:
-            report.problem(stream, told(known["held"]))
+        if known["held"]:
+            report.problem(stream, told(known["held"], known["rows"], known["held_titles"]))
         for walk in known["walks"]:
             of = f" of about {number(walk['expected'])}" if walk["expected"] else ""
             eta = f", about {duration(walk['eta_seconds'])} left" if walk["eta_seconds"] is not None else ""
