@@ -81,9 +81,10 @@ class Health:
 
     def _measured(self) -> Iterator["Measure"]:
         found, apis = self._standing(), self._job.apis
+        streams = {stream: {**known, "held": known["held"]["count"]} for stream, known in found["streams"].items()}
         yield "gauge", "healthy", "1 if all is well", (), {(): not self.ills()}
         for label, parts, gauges in (
-            ("stream", found["streams"], STREAM_GAUGES),
+            ("stream", streams, STREAM_GAUGES),
             ("destination", found["destinations"], DESTINATION_GAUGES),
         ):
             for name, key, text in gauges:
