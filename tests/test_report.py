@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 import pytest
 
 from syncjob.core.errors import ConfigError, Held, Later, SyncjobError, Transient, Unwritable
-from syncjob.report import Report, configure_logging, duration, log, number
+from syncjob.logs import configure_logging
+from syncjob.report import Report, duration, log, number
 
 SECRETS = ("twp_topsecret", "dG9wc2VjcmV0")
 
