@@ -44,6 +44,8 @@ def take_in(leaf: Leaf, source: Source, tx: Tx, now: datetime) -> str | None:
     """What `absorb` does, within a transaction; the problem that the page tells of."""
     if leaf.observed <= tx.walks.source(source.name)["absorbed"]:
         return None
+    if leaf.walk and not tx.walks.has(leaf.walk):
+        return None  # the mirror that it was asked for is gone: a new one asks for everything anyway
     walk = tx.walks.get(leaf.walk) if leaf.walk else None
     page = source.read(walk, leaf.call, leaf.answer, KnownTo(tx, source.name))
     _take_in(replace(page, rejected=page.rejected + leaf.rejected), leaf, walk, source, tx, now)
