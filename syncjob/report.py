@@ -11,7 +11,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, TextIO, TypeVar
 
-from syncjob.core.errors import SyncjobError, Transient, Unforeseen
+from syncjob.core.errors import SyncjobError, Unforeseen, Unwritable
 
 T = TypeVar("T")
 log = logging.getLogger("syncjob")
@@ -136,7 +136,7 @@ def foreseen(error: Exception) -> SyncjobError:
     """What to tell of an error that has no place in our tree. Not its text: that may quote a mail."""
     name = f"{type(error).__name__} at {_place(error.__traceback__)}"
     if isinstance(error, OSError) and error.errno:
-        return Transient(f"{error.strerror} ({name})", hint="free some disk space or mend the disk; nothing is lost, the next run goes on")
+        return Unwritable(f"{error.strerror} ({name})", hint="free some disk space or mend the disk; nothing is lost, the next run goes on")
     return Unforeseen(f"unexpected {name}", hint="this is a bug in syncjob; nothing is lost. LOG_LEVEL=DEBUG shows where it happened")
 
 
