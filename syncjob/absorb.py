@@ -1,20 +1,24 @@
 """How a page enters the mirror, and how a walk ends: one transaction each."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from syncjob.core.diff import diff, doubts
-from syncjob.core.errors import Incomplete, Transient
+from syncjob.core.errors import Incomplete, Transient, Unreliable
 from syncjob.core.guard import too_many
-from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS, Change, Page, Plan, Record, Row, Verb, Walk, Want
+from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS, UNPROVEN, Change, Gone, Page, Plan, Record, Row, Verb, Walk, Want
 from syncjob.core.ports import Source
 from syncjob.spool import Leaf, Spool
 from syncjob.store.mirror import by_stream
 from syncjob.store.store import KnownTo, Store, Tx
+from syncjob.store.walks import PENDING
 
 NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for "no process-after date" where a full walk notes what it let in."""
+PAUSE = timedelta(minutes=5)
+"""How long questions rest about which a source contradicts itself."""
 LISTED = (TASKS, CONVERSATIONS)
 """What a walk lists whole. Of emails that is true only in a full resync; else only those of changed conversations are listed."""
 
@@ -23,40 +27,77 @@ def absorb(leaf: Leaf, source: Source, store: Store, spool: Spool, now: datetime
     """Take a leaf into the mirror: rows, sightings, wants and the walk's position, all or nothing.
 
     An answer that says nothing usable is dropped too: the walk's position still asks for it.
+    Raises Unreliable after a page that tells of a problem.
     """
     try:
-        _absorb(leaf, source, store, now)
+        with store.begin() as tx:
+            problem = take_in(leaf, source, tx, now)
     except (Transient, Incomplete):
         spool.drop(leaf)
         raise
     spool.drop(leaf)  # a crash before this line: the leaf is found to be absorbed, and dropped then
+    if problem:
+        raise Unreliable(problem, hint="it may be having trouble: the next run asks again")
 
 
-def _absorb(leaf: Leaf, source: Source, store: Store, now: datetime) -> None:
-    with store.begin() as tx:
-        if leaf.observed > tx.walks.source(source.name)["absorbed"]:
-            walk = tx.walks.get(leaf.walk) if leaf.walk else None
-            page = source.read(walk, leaf.call, leaf.answer, KnownTo(tx, source.name))
-            _take_in(page, leaf, walk, source, tx, now)
-            tx.walks.set_source(source.name, absorbed=leaf.observed)
-            tx.mirror.set_meta("observed", str(max(leaf.observed, int(tx.mirror.meta("observed")))))
+def take_in(leaf: Leaf, source: Source, tx: Tx, now: datetime) -> str | None:
+    """What `absorb` does, within a transaction; the problem that the page tells of."""
+    if leaf.observed <= tx.walks.source(source.name)["absorbed"]:
+        return None
+    walk = tx.walks.get(leaf.walk) if leaf.walk else None
+    page = source.read(walk, leaf.call, leaf.answer, KnownTo(tx, source.name))
+    _take_in(replace(page, rejected=page.rejected + leaf.rejected), leaf, walk, source, tx, now)
+    tx.walks.set_source(source.name, absorbed=leaf.observed)
+    tx.mirror.set_meta("observed", str(max(leaf.observed, int(tx.mirror.meta("observed")))))
+    return page.problem
 
 
 def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, now: datetime) -> None:
     tx.mirror.learn_names(source.name, page.names)
-    plan, questions = _plan(page, leaf.observed, source, tx)
-    told = [change for change in plan.changes if change.verb == "deleted"]
+    rows = _rows(page.records, tx)
+    plan, questions = _plan(page, rows, leaf.observed, source, tx)
     tx.mirror.apply([change for change in plan.changes if change.verb != "deleted"], observed=leaf.observed)
-    for stream, keys in by_stream(where for where, verb in plan.verdicts.items() if verb != "deleted").items():
-        tx.walks.spare(stream, keys)
+    tx.mirror.set_listed(page.listed, leaf.observed)
+    shown = [where for where, verb in plan.verdicts.items() if verb != "deleted"]
+    for stream, keys in by_stream(shown).items():
         tx.letters.unbury(source.name, stream, keys)
+    for stream, keys in by_stream([*shown, *page.sighted]).items():
+        tx.walks.spare(walk.id if walk else None, stream, keys)
     tx.letters.bury(source.name, page.rejected, walk=walk.id if walk else None, now=now)
     tx.walks.settle(source.name, page.settled)
     tx.letters.answer(source.name, page.settled)
-    tx.walks.want(source.name, [*page.wants, *questions])
+    later = now + PAUSE if page.problem else None
+    tx.walks.want(source.name, [replace(want, not_before=want.not_before or later) for want in (*page.wants, *questions)])
     if walk:
-        tx.walks.doom(walk.id, told, observed=leaf.observed)
+        tx.walks.doom(walk.id, [*_told(plan), *_strangers(page, rows, tx)], observed=leaf.observed)
         _advance(page, leaf, walk, plan, tx)
+        if walk.kind == "sweep":
+            _count_late(page, rows, walk.stream, tx)
+
+
+def _told(plan: Plan) -> list[Change]:
+    return [change for change in plan.changes if change.verb == "deleted"]
+
+
+def _strangers(page: Page, rows: Mapping[tuple[str, str], Row], tx: Tx) -> list[Change]:
+    """Deletions of what only a destination knows."""
+    gone = [record for record in page.records if record.gone and (record.stream, record.key) not in rows]
+    known = {stream: tx.strangers.among(stream, keys) for stream, keys in by_stream((each.stream, each.key) for each in gone).items()}
+    return [
+        Change("deleted", record, "", record.gone.at, record.gone.why)
+        for record in gone
+        if record.gone and record.key in known[record.stream]
+    ]
+
+
+def _count_late(page: Page, rows: Mapping[tuple[str, str], Row], stream: str, tx: Tx) -> None:
+    """Keep how late the latest update was found that a changes walk should have shown: how long the overlap should be."""
+    known = tx.walks.stream(stream)
+    news = [record for record in page.records if record.stream == stream and record.updated_at and not record.gone]
+    missed = [each for each in news if (row := rows.get((stream, each.key))) is None or row.version != each.version]
+    late = max((int((known["checkpoint"] - each.updated_at).total_seconds()) for each in missed if each.updated_at), default=0)
+    if late > known["late_seconds"]:
+        tx.walks.set_stream(stream, late_seconds=late)
 
 
 def _advance(page: Page, leaf: Leaf, walk: Walk, plan: Plan, tx: Tx) -> None:
@@ -65,7 +106,8 @@ def _advance(page: Page, leaf: Leaf, walk: Walk, plan: Plan, tx: Tx) -> None:
     verdicts |= dict.fromkeys(page.inaccessible, "inaccessible")
     verdicts |= {(rejection.stream, rejection.key): "rejected" for rejection in page.rejected}
     verdicts |= plan.verdicts
-    tx.walks.sight(walk.id, verdicts)
+    pending: dict[tuple[str, str], str] = dict.fromkeys(page.met, PENDING)
+    tx.walks.sight(walk.id, {**pending, **verdicts})
     met = sum(stream == walk.stream for stream, _ in verdicts)
     values: dict[str, Any] = {"requests": walk.requests + 1, "fetched": walk.fetched + met, "expected": walk.expected + page.expected}
     if page.position is not None:
@@ -79,9 +121,10 @@ def _advance(page: Page, leaf: Leaf, walk: Walk, plan: Plan, tx: Tx) -> None:
     tx.walks.update(walk.id, **values)
 
 
-def _plan(page: Page, observed: int, source: Source, tx: Tx) -> tuple[Plan, list[Want]]:
+def _plan(
+    page: Page, rows: Mapping[tuple[str, str], Row], observed: int, source: Source, tx: Tx
+) -> tuple[Plan, list[Want]]:  # fmt: skip
     """What the page does, to its own records and then to the children of those that changed."""
-    rows = _rows(page.records, tx)
     plan = diff(rows, page.records, observed=observed)
     questions = [Want("look_up", record.stream, record.key) for record in doubts(rows, page.records)]
     heirs = list(_heirs(plan.changes, rows, page.records, source, tx))
@@ -111,40 +154,75 @@ def _rows(records: Sequence[Record], tx: Tx) -> dict[tuple[str, str], Row]:
     return {(stream, key): row for stream, keys in groups.items() for key, row in tx.mirror.rows(stream, keys).items()}
 
 
+def conclude(walk: Walk, source: Source, store: Store) -> None:
+    """Suspect what a walk over everything did not meet. One that could not read everything suspects nobody."""
+    with store.begin() as tx:
+        tx.strangers.settle(walk.stream)
+        is_empty = tx.walks.details(walk.id)["unread"] is None and not tx.suspects.conclude(walk, source.name, source.enumerated)
+        tx.walks.update(walk.id, concluded=True, empty=is_empty)
+
+
 def finish(
     walk: Walk, source: Source, store: Store, now: datetime, *, share: float, allow: bool, process_after: datetime | None
 ) -> None:  # fmt: skip
     """Close a walk that has nothing left to ask: its deletions, its checkpoint, its account."""
     with store.begin() as tx:
         details = tx.walks.details(walk.id)
-        _delete(walk, details["live"], tx, now, share=share, allow=allow)
+        _doom_heirs(walk, source, tx)
         verdicts = tx.walks.verdicts(walk.id, walk.stream)
-        fetched = sum(verdicts.values())
-        complete = details["unread"] is None
-        tx.walks.update(walk.id, finished_at=now, complete=complete, verdicts=verdicts, fetched=fetched, error=details["unread"])
-        if walk.kind == "changes" and complete:
+        fetched, pending = sum(verdicts.values()), verdicts.pop(PENDING, 0)
+        error = details["unread"] or (f"{pending} of {fetched} records were met, and nothing is known of them" if pending else None)
+        if pending:
+            tx.walks.forget_deletions(tx.walks.doomed(walk.id))
+        else:
+            _delete(walk, details, source, tx, now, share=share, allow=allow)
+        tx.walks.update(walk.id, finished_at=now, complete=error is None, verdicts=verdicts, fetched=fetched, error=error)
+        if walk.kind == "changes" and error is None:
             tx.walks.set_stream(walk.stream, checkpoint=walk.until)
         if walk.kind == "full":
             tx.walks.set_stream(walk.stream, process_after=process_after or NO_DATE)
         if walk.kind != "changes":
             tx.walks.set_stream(walk.stream, swept_at=now)
-            if complete:
+            if error is None:
                 tx.letters.forget_unmet(source.name, (*LISTED, EMAILS) if walk.reread else LISTED, since=walk.started_at)
         tx.walks.forget_sightings(walk.id)
 
 
-def _delete(walk: Walk, live: int, tx: Tx, now: datetime, *, share: float, allow: bool) -> None:
-    """Apply the walk's deletions together, or hold them together. A person's word releases those held before, too."""
+def _doom_heirs(walk: Walk, source: Source, tx: Tx) -> None:
+    """What joined a conversation after the walk had found that it goes, goes with it."""
+    for each in tx.walks.doomed(walk.id):
+        parent = tx.mirror.rows(each.stream, [each.key]).get(each.key) if each.stream == CONVERSATIONS else None
+        if parent:
+            gone = Record(parent.stream, parent.key, parent.data, gone=Gone(each.why, each.at))
+            heirs = [source.inherit(gone, child) for child in tx.mirror.children(source.stream, parent.key).values()]
+            plan = diff(_rows(found := [heir for heir in heirs if heir], tx), found, observed=each.observed)
+            tx.walks.doom(walk.id, _told(plan), observed=each.observed)
+            tx.walks.sight(walk.id, {(change.record.stream, change.record.key): change.verb for change in _told(plan)})
+
+
+def _delete(
+    walk: Walk, details: Mapping[str, Any], source: Source, tx: Tx, now: datetime, *, share: float, allow: bool
+) -> None:  # fmt: skip
+    """Apply the walk's deletions together, or hold them together. A walk over everything replaces what was held before."""
+    streams = {walk.stream, source.enumerated}
+    if walk.kind != "changes" and details["unread"] is None:
+        tx.walks.lift(streams)
     doomed = tx.walks.doomed(walk.id)
-    if allow:
-        doomed = [*tx.walks.held((walk.stream, CONVERSATIONS)), *(each for each in doomed if not each.held)]
-    elif too_many(sum(each.stream == walk.stream for each in doomed), live, share=share):
+    count, live = sum(each.stream == walk.stream for each in doomed), max(details["live"], tx.mirror.live(walk.stream))
+    is_doubtful = any(each.why == UNPROVEN for each in doomed)
+    if not allow and (is_doubtful or too_many(count, live, share=share, empty=details["empty"])):
         return tx.walks.hold(walk.id)
     for stream, keys in by_stream((each.stream, each.key) for each in doomed).items():
         rows = tx.mirror.rows(stream, keys)
         for each in doomed:
-            row = rows.get(each.key) if each.stream == stream else None
-            if row and row.deleted_at is None and row.data is not None and row.observed <= each.observed:
-                record = Record(stream, row.key, row.data, row.version, row.updated_at, row.parent)
-                tx.mirror.apply([Change("deleted", record, row.digest, each.at or now, each.why)], observed=each.observed)
+            if each.stream == stream:
+                _delete_row(each, rows.get(each.key), tx, now)
     return tx.walks.forget_deletions(doomed)
+
+
+def _delete_row(doomed: Any, row: Row | None, tx: Tx, now: datetime) -> None:
+    if row is None:
+        tx.strangers.bury(doomed.stream, doomed.key, why=doomed.why, at=doomed.at or now, observed=doomed.observed)
+    elif row.deleted_at is None and row.data is not None and row.observed <= doomed.observed:
+        record = Record(row.stream, row.key, row.data, row.version, row.updated_at, row.parent)
+        tx.mirror.apply([Change("deleted", record, row.digest, doomed.at or now, doomed.why)], observed=doomed.observed)

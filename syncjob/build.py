@@ -8,11 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from syncjob.core.errors import ConfigError
+from syncjob.core.model import EMAILS, TASKS
 from syncjob.core.ports import Destination, Source
 from syncjob.core.steps import Rhythm
 from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
-from syncjob.destinations import SqlDestination, postgres_url, sqlite_url
+from syncjob.destinations import AirtableApi, AirtableDestination, SqlDestination, postgres_url, sqlite_url
 from syncjob.drive import WallClock
 from syncjob.http.limits import SHARES, Limiter, Window
 from syncjob.settings import Settings
@@ -20,7 +21,7 @@ from syncjob.sources.api import Api, basic, bearer
 from syncjob.sources.missive import Missive
 from syncjob.sources.teamwork import Teamwork
 from syncjob.spool import Spool
-from syncjob.store import Store
+from syncjob.store import LedgerOf, Store
 
 TEAMWORK_WINDOW = Window(150, 60)
 """Teamwork's documented limit, until its own headers name another: https://apidocs.teamwork.com (rate limits)."""
@@ -60,24 +61,33 @@ class Job:
 
 def build(settings: Settings, choices: Choices, stop: threading.Event) -> Job:
     """The parts that these settings and choices name. Raises ConfigError for a name that is not configured."""
+    if choices.new_identity and not choices.full:
+        raise ConfigError(
+            "--new-identity alone would mix two users' records",
+            hint="to read everything anew: python -m syncjob once --full-resync --new-identity",
+        )
     _check_names("source", choices.sources, settings.sources, "--source")
     clock = WallClock(stop)
-    readers = destinations(settings, choices.destinations, clock)
+    chosen_destinations(settings, choices.destinations)
     store = Store(settings.state / "mirror.db")
+    readers = destinations(settings, choices.destinations, clock, store)
     chosen = [name for name in settings.sources if name in choices.sources or not choices.sources]
     apis = [(name, APIS[name](settings, clock)) for name in chosen]
     sources = [_source_part(settings, choices, store, clock, SOURCES[name](settings), api) for name, api in apis]
-    return Job(store, sources, [DestinationPart(each, store, clock) for each in readers], apis)
+    rests = {"airtable": timedelta(seconds=settings.airtable_deliver_seconds)}
+    parts = [DestinationPart(each, store, clock, every=rests.get(each.name, timedelta())) for each in readers]
+    return Job(store, sources, parts, apis)
 
 
-def destinations(settings: Settings, chosen: Sequence[str], clock: WallClock) -> Sequence[Destination]:
+def destinations(settings: Settings, chosen: Sequence[str], clock: WallClock, store: Store) -> Sequence[Destination]:
     """The chosen destinations, or all. Raises ConfigError for a name that is not configured."""
+    return [DESTINATIONS[name](settings, clock, store) for name in chosen_destinations(settings, chosen)]
+
+
+def chosen_destinations(settings: Settings, chosen: Sequence[str]) -> Sequence[str]:
+    """The names of the chosen destinations, or of all. Raises ConfigError for one that is not configured."""
     _check_names("destination", chosen, settings.db_backend, "--destination")
-    if missing := set(settings.db_backend) - DESTINATIONS.keys():
-        raise ConfigError(
-            f"DB_BACKEND: {', '.join(missing)} is not there yet in this version", hint=f"take it out; there are: {', '.join(DESTINATIONS)}"
-        )
-    return [DESTINATIONS[name](settings, clock) for name in settings.db_backend if name in chosen or not chosen]
+    return [name for name in settings.db_backend if name in chosen or not chosen]
 
 
 def _check_names(what: str, asked: Sequence[str], known: Sequence[str], flag: str) -> None:
@@ -88,7 +98,10 @@ def _check_names(what: str, asked: Sequence[str], known: Sequence[str], flag: st
 
 
 def _source_part(settings: Settings, choices: Choices, store: Store, clock: WallClock, source: Source, api: Api) -> SourcePart:
-    rhythm = Rhythm(timedelta(seconds=settings.poll_interval_seconds), full_asked=choices.full)
+    rhythm = Rhythm(
+        timedelta(seconds=settings.poll_interval_seconds), timedelta(seconds=settings.sweep_interval_seconds), full_asked=choices.full,
+        sweep_asked=choices.sweep or choices.allow_deletes,
+    )  # fmt: skip
     return SourcePart(
         source, api.get, store, Spool(settings.state / "spool" / source.name), clock, rhythm,
         access=_access(settings, source.name),
@@ -152,13 +165,27 @@ def _windows(pairs: Sequence[tuple[int, int]] | None) -> tuple[Window, ...]:
     return tuple(Window(*pair) for pair in pairs or ())
 
 
-def _sqlite(settings: Settings, clock: WallClock) -> Destination:
+def _sqlite(settings: Settings, clock: WallClock, store: Store) -> Destination:
     return SqlDestination("sqlite", sqlite_url(settings.sqlite_file), clock=clock)
 
 
-def _postgres(settings: Settings, clock: WallClock) -> Destination:
+def _postgres(settings: Settings, clock: WallClock, store: Store) -> Destination:
     dsn = settings.pg_dsn
     return SqlDestination("postgres", postgres_url(dsn.get_secret_value() if dsn else ""), schema=settings.pg_schema, clock=clock)
+
+
+def airtable(settings: Settings, clock: WallClock, store: Store) -> AirtableDestination:
+    """The Airtable destination, which keeps its books in the store."""
+    ledger = LedgerOf(store, "airtable")
+    limiter = Limiter(_windows(settings.airtable_rate_limit), SHARES, clock, settings.state / "airtable.limits")
+    key = settings.airtable_api_key
+    api = AirtableApi(
+        key.get_secret_value() if key else "", settings.airtable_base_id or "", limiter, clock, ledger, url=settings.airtable_base_url,
+        content_url=settings.airtable_content, tries=settings.http_retries, backoff=settings.http_backoff_seconds,
+        timeout=settings.http_timeout_seconds, monthly_calls=settings.airtable_monthly_calls,
+    )  # fmt: skip
+    tables = {EMAILS: settings.airtable_emails_table, TASKS: settings.airtable_tasks_table}
+    return AirtableDestination(api, ledger, clock, base=settings.airtable_base_id or "", tables=tables)
 
 
 APIS: dict[str, Callable[[Settings, WallClock], Api]] = {"teamwork": _teamwork_api, "missive": _missive_api}
@@ -166,4 +193,6 @@ SOURCES: dict[str, Callable[[Settings], Source]] = {
     "teamwork": lambda settings: Teamwork(settings.teamwork_base_url or "", settings.teamwork_process_after),
     "missive": lambda settings: Missive(settings.missive_process_after),
 }
-DESTINATIONS: dict[str, Callable[[Settings, WallClock], Destination]] = {"sqlite": _sqlite, "postgres": _postgres}
+DESTINATIONS: dict[str, Callable[[Settings, WallClock, Store], Destination]] = {
+    "sqlite": _sqlite, "postgres": _postgres, "airtable": airtable,
+}  # fmt: skip

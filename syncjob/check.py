@@ -55,7 +55,7 @@ def _looks(settings: Settings, scratch: Store, clock: WallClock) -> Iterator[Loo
     if "sqlite" in settings.db_backend and settings.sqlite_file.parent != settings.state:
         yield "folder of SQLITE_PATH", lambda: _folder(settings.sqlite_file.parent, "SQLITE_PATH")
     for destination in settings.db_backend:
-        yield destination, lambda name=destination: _destination(name, settings, clock)  # type: ignore[misc]
+        yield destination, lambda name=destination: _destination(name, settings, scratch, clock)  # type: ignore[misc]
 
 
 def _folder(folder: Path, setting: str) -> str:
@@ -125,8 +125,8 @@ def _skew(date: datetime | None, now: datetime) -> str:
     return "clocks agree" if seconds < 60 else f"this machine's clock is off by {duration(seconds)}, which does no harm"
 
 
-def _destination(name: str, settings: Settings, clock: WallClock) -> str:
-    destination = DESTINATIONS[name](settings, clock)
+def _destination(name: str, settings: Settings, scratch: Store, clock: WallClock) -> str:
+    destination = DESTINATIONS[name](settings, clock, scratch)
     try:
         return destination.check() if isinstance(destination, Checked) else "not looked at"
     finally:

@@ -34,7 +34,8 @@ def _parser() -> argparse.ArgumentParser:
 
     once = commands.add_parser("once", help="poll, sync and deliver until nothing is due, then exit (for cron)")
     once.add_argument("--full-resync", action="store_true", help="read every record again")
-    once.add_argument("--allow-deletes", action="store_true", help="delete what is held because it is so much")
+    once.add_argument("--sweep", action="store_true", help="look for what changed or went without a sign, now")
+    once.add_argument("--allow-deletes", action="store_true", help="sweep, and delete what is proven to be gone, however much")
     once.add_argument("--new-identity", action="store_true", help="accept that a key now belongs to another user; goes with --full-resync")
     _add_parts(once)
     _add_output(once)
@@ -103,6 +104,7 @@ def _once(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.
 
         choices = Choices(
             full=args.full_resync,
+            sweep=args.sweep,
             allow_deletes=args.allow_deletes,
             new_identity=args.new_identity,
             sources=tuple(args.source),

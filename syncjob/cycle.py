@@ -10,13 +10,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from syncjob.absorb import NO_DATE, absorb, finish
-from syncjob.core.errors import ConfigError, Incomplete, Later, SyncjobError, Transient
+from syncjob.absorb import NO_DATE, conclude, finish
+from syncjob.broken import absorb_or_set_aside
+from syncjob.core.errors import ConfigError, Incomplete, Later, SyncjobError, Transient, Unforeseen
 from syncjob.core.model import Answer, Call, Walk, WalkKind, Want
 from syncjob.core.ports import Clock, Source
-from syncjob.core.steps import Absorb, Ask, Begin, Finish, Identify, Rest, Rhythm, Standing, Turn, back_off, next_step
+from syncjob.core.steps import Absorb, Ask, Begin, Conclude, Finish, Identify, Rest, Rhythm, Standing, Turn, back_off, next_step
 from syncjob.postpone import Postponed, take_over
-from syncjob.spool import Spool, UnknownLeaf
+from syncjob.spool import Leaf, Spool, UnknownLeaf, observation
 from syncjob.store.store import KnownTo, Store
 
 TRUSTED_SKEW = timedelta(days=1)
@@ -32,6 +33,7 @@ class SourcePart:
     ) -> None:  # fmt: skip
         self.name, self.source = source.name, source
         self.finished: list[int] = []
+        self.aside: list[Path] = []
         self._ask, self._store, self._spool, self._clock, self._rhythm = ask, store, spool, clock, rhythm
         self._access, self._overlap, self._process_after = access, overlap, process_after
         self._share, self._allow, self._new_identity = share, allow_deletes, new_identity
@@ -41,18 +43,19 @@ class SourcePart:
         self._hinted = False
         self._postponed = Postponed(source.name, store)
         with store.read() as tx:
-            newest = max([int(tx.mirror.meta("observed")), *(int(path.stem) for path in spool.leaves())])
+            newest = max([int(tx.mirror.meta("observed")), *(observation(path) for path in spool.leaves())])
         self._observed = newest
 
     def step(self) -> Rest | None:
         """Do the next thing. Raises SyncjobError when it could not be done; nothing is lost then."""
         now = self._clock.now()
-        step = next_step(now, self._standing(now), self._rhythm)
+        standing = self._standing(now)
+        step = next_step(now, standing, self._rhythm)
         match step:
             case Rest():
                 if self._not_before is None or now >= self._not_before:
                     self._failures = 0
-                self._postponed.tell()
+                self._postponed.tell(waiting=bool(standing.waiting))
                 return step
             case Absorb():
                 self._absorb(next(self._spool.leaves()), now)
@@ -66,6 +69,8 @@ class SourcePart:
                 self._fetch(call, walk)
             case Ask(walk, wants):
                 self._ask_wants(walk, wants)
+            case Conclude(walk):
+                conclude(walk, self.source, self._store)
             case Finish(walk):
                 finish(walk, self.source, self._store, now, share=self._share, allow=self._allow, process_after=self._process_after)
                 self.finished.append(walk.id)
@@ -73,8 +78,8 @@ class SourcePart:
         return None
 
     def new_cycle(self) -> None:
-        """Count finished walks anew."""
-        self.finished = []
+        """Count finished walks, and what was set aside, anew."""
+        self.finished, self.aside = [], []
 
     def rest(self, now: datetime) -> Rest | None:
         """Until when there is nothing to do; None: there is something."""
@@ -102,9 +107,13 @@ class SourcePart:
         try:
             leaf = self._spool.read(path)
         except UnknownLeaf:
-            self._spool.set_aside(path)
+            self.aside.append(self._spool.set_aside(path))
         else:
-            absorb(leaf, self.source, self._store, self._spool, now)
+            self._take_in(leaf, now)
+
+    def _take_in(self, leaf: Leaf, now: datetime) -> None:
+        if aside := absorb_or_set_aside(leaf, self.source, self._store, self._spool, now):
+            self.aside.append(aside)
 
     def _standing(self, now: datetime) -> Standing:
         stream = self.source.stream
@@ -167,16 +176,20 @@ class SourcePart:
             return  # asked to stop meanwhile: the next run asks again
         self._observed += 1
         if walk and walk.until is None:
-            check_clock(answer, self._clock.now())
+            now = self._clock.now()
+            check_clock(answer, now)
+            answer = replace(answer, date=min(answer.date or now, now))  # were it ahead for once, what changes until then would be hidden
         leaf = self._spool.write(observed=self._observed, walk=walk.id if walk else None, call=call, answer=answer)
-        absorb(leaf, self.source, self._store, self._spool, self._clock.now())
+        self._take_in(leaf, self._clock.now())
 
     def _ask_wants(self, walk: Walk | None, wants: Sequence[Want]) -> None:
         with self._store.read() as tx:
             call = self.source.want_call(wants, KnownTo(tx, self.name))
         try:
             self._fetch(call, walk)
-        except (Transient, Incomplete) as error:
+        except (Transient, Incomplete, Unforeseen) as error:
+            for path in self._spool.leaves():
+                path.unlink()  # it broke its reader: the question is asked again, with fewer keys
             self._postponed.failed(wants, walk, error, self._clock.now())
         else:
             self._postponed.answered(wants)

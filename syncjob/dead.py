@@ -80,7 +80,7 @@ def retry(settings: Settings, part: str | None, key: str | None, report: Report,
 
 def _retry(name: str, letters: Sequence[Letter], settings: Settings, store: Store, report: Report, stop: threading.Event) -> int:
     clock = WallClock(stop)
-    part = DestinationPart(DESTINATIONS[name](settings, clock), store, clock)
+    part = DestinationPart(DESTINATIONS[name](settings, clock, store), store, clock)
     try:
         left = report.step(name, lambda: part.retry(letters))
         report.line(f"{name}: {len(letters) - left} of {len(letters)} delivered")

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
+from datetime import timedelta
 from itertools import islice
 
 from syncjob.core.errors import Rejected, SyncjobError, Transient
-from syncjob.core.model import NOTHING, Batch, FeedRow, Position, Rejection
+from syncjob.core.model import NOTHING, Batch, FeedRow, Position, Receipt, Rejection
 from syncjob.core.ports import Clock, Destination
 from syncjob.core.steps import Rest
 from syncjob.core.tables import TABLES
@@ -14,6 +14,7 @@ from syncjob.store import Store
 from syncjob.store.letters import Letter
 from syncjob.store.mirror import FED, by_stream
 
+NO_TIME = timedelta()
 KEYS = 1000
 """Of an adopted destination's keys, how many are compared with the mirror at a time."""
 
@@ -24,33 +25,50 @@ class DestinationPart:
     `by_content`: also rows that somebody else changed in the destination are made right when they are delivered.
     """
 
-    def __init__(self, destination: Destination, store: Store, clock: Clock, *, by_content: bool = False) -> None:
+    def __init__(
+        self, destination: Destination, store: Store, clock: Clock, *, by_content: bool = False, every: timedelta = NO_TIME
+    ) -> None:
+        """`every`: once level, it rests for so long, while the feed coalesces."""
         self.name, self.destination = destination.name, destination
         self.written = 0
-        self._write = partial(destination.deliver, by_content=by_content)
-        self._store, self._clock = store, clock
+        self._store, self._clock, self._by_content = store, clock, by_content
+        self._every, self._again = every, False
         self._position: Position | None = None
+        self._stands: Position | None = None
 
     def new_cycle(self) -> None:
-        """Count written rows anew."""
+        """Count written rows anew, and ask the destination anew where it stands: it may have been set back."""
         self.written = 0
+        self._position = None
+        self.destination.close()
 
     def step(self) -> Rest | None:
         """Deliver one batch. Raises SyncjobError when that failed: the position waits."""
+        if self._every and (rest := self._rest()):
+            return rest
         if self._position is None:
-            self._position = self._adopt(self.destination.prepare())
+            self._position = self._ask()
         with self._store.read() as tx:
             batch = tx.feed.after(self._position.seq)
         if not batch.rows and batch.position == self._position:
             return Rest()
         accepted = self._deliver(self._filled(batch))
+        if self._again:
+            self._position, self._again = None, False
+            return None
         self._position = batch.position
         self._note(accepted)
         return None
 
+    def _rest(self) -> Rest | None:
+        """Whether it was level a short time ago."""
+        with self._store.read() as tx:
+            level_at = tx.feed.level_at(self.name)
+        return Rest(level_at + self._every) if level_at and self._clock.now() < level_at + self._every else None
+
     def rewind(self) -> None:
         """Begin again at the start of the feed: every row is delivered again."""
-        self._position = replace(self._adopt(self.destination.prepare()), seq=0)
+        self._position = replace(self._ask(), seq=0)
 
     def repair(self, rows: Sequence[FeedRow]) -> int:
         """Deliver these rows beside the feed; how many were accepted. Raises as `step`, which must have come to rest before."""
@@ -88,23 +106,29 @@ class DestinationPart:
         with self._store.read() as tx:
             row = tx.feed.row(letter.stream, letter.key)
         try:
-            self.destination.deliver(self._filled(Batch((row,) if row else (), position)))
+            receipt = self.destination.deliver(self._filled(Batch((row,) if row else (), position)))
+            if receipt.again:
+                raise Transient(f"{self.name} has to be filled again first", hint="run `python -m syncjob once`")
+            refused = _refused(receipt, (row,) if row else ())
         except Rejected as error:
             assert row is not None
-            self._park([(row, error)])
+            refused = [(row, error)]
+        if refused:
+            self._park(refused)
             return False
         with self._store.begin() as tx:
             tx.letters.forget(letter)
         return True
 
-    def _adopt(self, position: Position | None) -> Position:
-        """Where to read on: after what it has, if that speaks of this mirror's past; else from the start."""
+    def _ask(self) -> Position:
+        """Where to read on: after what the destination has, if that speaks of this mirror's past; else it is adopted, from the start."""
+        self._stands = self.destination.prepare()
         with self._store.read() as tx:
-            newest, trusted = tx.feed.newest(), tx.feed.trusts(position)
-        if not position or not trusted:
-            self._note_strangers()
-            return replace(newest, epoch="", seq=0)
-        return position
+            newest, trusted = tx.feed.newest(), tx.feed.trusts(self._stands)
+        if self._stands and trusted:
+            return self._stands
+        self._note_strangers()
+        return replace(newest, epoch="", seq=0)
 
     def _note_strangers(self) -> None:
         """What an adopted destination holds and the mirror lacks may be gone: at the end of the next complete walk the source is asked.
@@ -134,6 +158,8 @@ class DestinationPart:
         """
         refused: list[tuple[FeedRow, Rejected]] = []
         accepted = self._halve(batch, refused)
+        if self._again:
+            return ()  # all of it comes by once more
         for stream in {row.stream for row, _ in refused}:
             self._prove(stream, refused[0][1], accepted)
         self._park(refused)
@@ -141,11 +167,19 @@ class DestinationPart:
             self._write(Batch((), batch.position))
         return accepted
 
+    def _write(self, batch: Batch) -> Receipt:
+        receipt = self.destination.deliver(replace(batch, after=self._stands), by_content=self._by_content)
+        self._stands = batch.position
+        return receipt
+
     def _halve(self, batch: Batch, refused: list[tuple[FeedRow, Rejected]]) -> list[FeedRow]:
         """Deliver what can be delivered; the rows that were accepted."""
         try:
-            self.written += self._write(batch).written
-            return list(batch.rows)
+            receipt = self._write(batch)
+            self.written += receipt.written
+            self._again |= receipt.again
+            refused += (bad := _refused(receipt, batch.rows))
+            return [row for row in batch.rows if row not in [each for each, _ in bad]]
         except Rejected as error:
             if len(batch.rows) == 1:
                 refused.append((batch.rows[0], error))
@@ -189,3 +223,9 @@ class DestinationPart:
             tx.feed.note(self.name, seq=self._position.seq, level_at=self._clock.now() if level else None, error=None)
             for stream, keys in by_stream((row.stream, row.key) for row in accepted).items():
                 tx.letters.unbury(self.name, stream, keys)
+
+
+def _refused(receipt: Receipt, rows: Iterable[FeedRow]) -> list[tuple[FeedRow, Rejected]]:
+    """The rows that a destination found to be bad while it wrote the others."""
+    errors = {(each.stream, each.key): each.error for each in receipt.refused}
+    return [(row, Rejected(errors[row.stream, row.key])) for row in rows if (row.stream, row.key) in errors]

@@ -128,6 +128,9 @@ class Cycle:
         try:
             while not self._stop.is_set() and self._guarded(part.name, part.step) is None:
                 pass
+        except Later as later:
+            part.failed(later)
+            self.outcome.later[part.name] = later
         except SyncjobError as error:
             part.failed(error)
             return error

@@ -19,6 +19,8 @@ from syncjob.store import Tx
 
 VERDICTS = ("created", "updated", "restored", "deleted", "unchanged", "rejected", "out_of_scope", "inaccessible")
 
+ASIDE = "it is of another version, or shows a bug in syncjob: keep it for its makers. Nothing is lost, it is asked for again"
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
@@ -101,6 +103,10 @@ def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report, began:
         if error:
             report.problem(name, error)
             exits.append(error.exit)
+    for part in job.sources:
+        for path in part.aside:
+            report.problem(part.name, SyncjobError(f"an answer that could not be taken in was set aside: {path}", hint=ASIDE))
+            exits.append(3)
     for name, later in outcome.later.items():
         report.line(f"{name}: {later.message}")
     streams: dict[str, dict[str, Any]] = {}
@@ -144,7 +150,7 @@ def _tell_held(stream: str, tx: Tx, report: Report) -> int:
         rows = tx.mirror.rows(stream, [each.key for each in found[:3]]).values()
         titles = ", ".join(_title(row) for row in rows)
         live = tx.mirror.live(stream)
-        hint = "if that is meant: python -m syncjob once --allow-deletes. If not, mend it at the source: what is shown again is kept"
+        hint = "if that is meant: python -m syncjob once --sweep --allow-deletes. If not, mend it at the source: what is shown again stays"
         report.problem(stream, Held(f"{len(found)} of {live} rows would be deleted at once, so nothing was: {titles} ...", hint=hint))
     return len(found)
 

@@ -45,12 +45,12 @@ class Postponed:
         self._error = error if failed.again else self._error
         self._in_a_row += 1
         if self._in_a_row == OUTAGE:
-            self.tell()
+            self.tell(waiting=True)
 
-    def tell(self) -> None:
-        """Raise the error of what waits, once: at an outage, or when nothing else is due."""
+    def tell(self, *, waiting: bool) -> None:
+        """Raise the newest error, once: at an outage, or when nothing else is due and something still waits."""
         error, self._error, self._in_a_row = self._error, None, 0
-        if error:
+        if error and waiting:
             raise error
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
-from syncjob.build import destinations
+from syncjob.build import chosen_destinations, destinations
 from syncjob.core.errors import SyncjobError, worst
 from syncjob.core.model import Position
 from syncjob.core.ports import Destination
@@ -157,9 +157,9 @@ def _portions(findings: Iterator[Finding]) -> Iterator[list[Finding]]:
 def run_verify(settings: Settings, names: Sequence[str], report: Report, stop: threading.Event, *, repair: bool) -> Mapping[str, Any]:
     """Compare, and with `repair` mend; the document that `--json` prints, its exit code in it."""
     clock = WallClock(stop)
-    chosen = destinations(settings, names, clock)
+    chosen_destinations(settings, names)
     with hold(settings.state / "lock", what="verify --repair") if repair else nullcontext(), known_store(settings) as store:
-        checks = [Check(each, store, clock, report, repair=repair) for each in chosen]
+        checks = [Check(each, store, clock, report, repair=repair) for each in destinations(settings, names, clock, store)]
         for check in checks:
             check.run()
     found = {check.name: check.document() for check in checks}
@@ -169,9 +169,10 @@ def run_verify(settings: Settings, names: Sequence[str], report: Report, stop: t
 def run_replay(settings: Settings, names: Sequence[str], report: Report, stop: threading.Event) -> int:
     """Deliver everything again, row by row by its content; the exit code."""
     clock = WallClock(stop)
-    chosen = destinations(settings, names, clock)
+    chosen_destinations(settings, names)
     with hold(settings.state / "lock", what="replay"), known_store(settings) as store:
-        return worst([_replay(DestinationPart(each, store, clock, by_content=True), store, report, stop) for each in chosen])
+        parts = [DestinationPart(each, store, clock, by_content=True) for each in destinations(settings, names, clock, store)]
+        return worst([_replay(part, store, report, stop) for part in parts])
 
 
 def _replay(part: DestinationPart, store: Store, report: Report, stop: threading.Event) -> int:

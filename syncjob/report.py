@@ -12,7 +12,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, TextIO, TypeVar
 
-from syncjob.core.errors import SyncjobError, Transient
+from syncjob.core.errors import SyncjobError, Transient, Unforeseen
 
 T = TypeVar("T")
 log = logging.getLogger("syncjob")
@@ -106,7 +106,7 @@ class Report:
             raise
         except Exception as error:  # the boundary between parts
             log.debug("%s: unexpected error", part, exc_info=True)
-            raise _foreseen(error) from None
+            raise foreseen(error) from None
 
     def _print(self, text: str, stream: TextIO) -> None:
         encoding = stream.encoding or "utf-8"
@@ -116,12 +116,12 @@ class Report:
                 print(text, file=stream, flush=True)
 
 
-def _foreseen(error: Exception) -> SyncjobError:
+def foreseen(error: Exception) -> SyncjobError:
     """What to tell of an error that has no place in our tree. Not its text: that may quote a mail."""
     name = f"{type(error).__name__} at {_place(error.__traceback__)}"
     if isinstance(error, OSError) and error.errno:
         return Transient(f"{error.strerror} ({name})", hint="free some disk space or mend the disk; nothing is lost, the next run goes on")
-    return SyncjobError(f"unexpected {name}", hint="this is a bug in syncjob; nothing is lost. LOG_LEVEL=DEBUG shows where it happened")
+    return Unforeseen(f"unexpected {name}", hint="this is a bug in syncjob; nothing is lost. LOG_LEVEL=DEBUG shows where it happened")
 
 
 def _place(traceback: TracebackType | None) -> str:

@@ -96,6 +96,7 @@ class Settings(BaseModel):
     airtable_base_url: WebAddress = AIRTABLE
     airtable_content_url: WebAddress | None = None
     airtable_deliver_seconds: MaybeNoSeconds = 0
+    airtable_monthly_calls: Annotated[int, Field(ge=1)] | None = None
     syncjob_state_dir: Path = Path("state")
     poll_interval_seconds: Seconds = 60
     backfill_overlap_seconds: MaybeNoSeconds = 120

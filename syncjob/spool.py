@@ -8,26 +8,35 @@ leaf is there whole or not at all. It is dropped only after the transaction that
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from syncjob.core.errors import Transient
-from syncjob.core.model import Answer, Call
+from syncjob.core.model import Answer, Call, Rejection
 
 VERSION = 1
-SUFFIX, PART = ".leaf", ".part"
+SUFFIX, PART, ASIDE = ".leaf", ".part", ".aside"
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One answer on disk: which walk asked (None: no walk), the call, the answer, and the number of the request."""
+    """One answer on disk: which walk asked (None: no walk), the call, the answer, and the number of the request.
+
+    `rejected`: records that were taken out of it, because they cannot be read.
+    """
 
     path: Path
     observed: int
     walk: int | None
     call: Call
     answer: Answer
+    rejected: tuple[Rejection, ...] = ()
+
+    @property
+    def tries(self) -> int:
+        """How often it could not be absorbed."""
+        return int(self.path.stem.partition(".")[2] or 0)
 
 
 class UnknownLeaf(Exception):
@@ -62,7 +71,7 @@ class Spool:
 
     def leaves(self) -> Iterator[Path]:
         """What is left, oldest observation first."""
-        return iter(sorted(path for path in self._folder.glob(f"*{SUFFIX}") if path.stem.isdigit()))
+        return iter(sorted(path for path in self._folder.glob(f"*{SUFFIX}") if path.stem.partition(".")[0].isdigit()))
 
     def read(self, path: Path) -> Leaf:
         """A leaf from disk. Raises UnknownLeaf."""
@@ -74,7 +83,7 @@ class Spool:
             call = fields["call"]
             asked = Call(call["name"], call["path"], tuple(map(tuple, call["params"])), call["about"], tuple(call["accept"]))
             date = datetime.fromisoformat(fields["date"]) if fields["date"] else None
-            return Leaf(path, int(path.stem), fields["walk"], asked, Answer(fields["status"], body, date))
+            return Leaf(path, observation(path), fields["walk"], asked, Answer(fields["status"], body, date))
         except (ValueError, KeyError, TypeError) as error:
             raise UnknownLeaf(f"not a leaf ({type(error).__name__})") from None
 
@@ -82,11 +91,22 @@ class Spool:
         """Forget an absorbed leaf. Not synced: a leaf that comes back after a power cut is absorbed again, to no effect."""
         leaf.path.unlink(missing_ok=True)
 
+    def failed(self, leaf: Leaf) -> Leaf:
+        """Note in a leaf's name that it could not be absorbed, so that its `tries` are counted over all runs."""
+        path = leaf.path.with_name(f"{leaf.observed:015d}.{leaf.tries + 1}{SUFFIX}")
+        leaf.path.rename(path)
+        return replace(leaf, path=path)
+
     def set_aside(self, path: Path) -> Path:
         """Take a leaf out of the way, but keep it."""
-        target = path.with_suffix(".aside")
+        target = path.with_suffix(ASIDE)
         path.rename(target)
         return target
+
+
+def observation(path: Path) -> int:
+    """The number of the request that a leaf's file answers."""
+    return int(path.stem.partition(".")[0])
 
 
 def write_durably(path: Path, content: bytes) -> None:

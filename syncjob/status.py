@@ -9,6 +9,7 @@ from syncjob.core.errors import ConfigError
 from syncjob.core.model import EMAILS, TASKS
 from syncjob.report import Report, duration, number
 from syncjob.settings import Settings
+from syncjob.spool import ASIDE
 from syncjob.store import Store, Tx
 
 STREAMS = (TASKS, EMAILS)
@@ -32,7 +33,9 @@ def standing(settings: Settings) -> Mapping[str, Any]:
     with known_store(settings) as store, store.read() as tx:
         now = datetime.now(UTC)
         streams = {stream: _stream(stream, tx, now) for stream in STREAMS if tx.walks.stream(stream)["checkpoint"] or tx.walks.open(stream)}
-        return {"version": 1, "state": str(settings.state), "streams": streams, "destinations": _destinations(settings, tx)}
+        aside = [str(path) for path in sorted((settings.state / "spool").glob(f"*/*{ASIDE}"))]
+        found = {"streams": streams, "destinations": _destinations(settings, tx), "aside": aside}
+        return {"version": 1, "state": str(settings.state), **found}
 
 
 def _stream(stream: str, tx: Tx, now: datetime) -> Mapping[str, Any]:
@@ -84,6 +87,8 @@ def show(found: Mapping[str, Any], report: Report) -> None:
             report.line(f"  {walk['kind']} walk under way: {number(walk['fetched'])}{of} records, {number(walk['requests'])} requests{eta}")
         if known["dead"]:
             report.line(f"  {number(known['dead'])} records could not be read: `python -m syncjob dead list`")
+    for path in found["aside"]:
+        report.line(f"an answer that could not be taken in is kept: {path}")
     for name, known in found["destinations"].items():
         behind = "level" if not known["behind"] else f"{number(known['behind'])} rows behind"
         dead = f"; {number(known['dead'])} rows refused: `python -m syncjob dead list`" if known["dead"] else ""

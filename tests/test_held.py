@@ -53,7 +53,7 @@ def test_held_deletions_are_named_and_released_by_a_word(tmp_path: Path) -> None
             exit_, text = run(tmp_path, sandbox)
         assert exit_ == 4
         assert f"{gone} of {live} rows would be deleted at once" in text
-        assert "python -m syncjob once --allow-deletes" in text
+        assert "python -m syncjob once --sweep --allow-deletes" in text
         assert deleted_emails(tmp_path) == 0
 
         exit_, _ = run(tmp_path, sandbox, allow_deletes=True)

@@ -6,7 +6,9 @@ SyncjobError        something went wrong                                        
     Forbidden       403: access is missing now, it may come back
   Later             nothing is wrong: the budget, or the vendor, says "not before"  exit 0
   Rejected          this record will never be accepted as it is: a dead letter      exit 3
+  Unforeseen        a bug of ours; what it stopped is tried again                  exit 3
   Incomplete        a walk could not be finished; what was absorbed stays           exit 3
+  Unreliable        the source answers, and contradicts itself                      exit 3
   Held              more deletions than the limit: a person has to look             exit 4
   AlreadyRunning    another process holds the lock                                  exit 75
 """
@@ -56,8 +58,16 @@ class Rejected(SyncjobError):
     """A record was refused for its own sake."""
 
 
+class Unforeseen(SyncjobError):
+    """Nobody thought of this."""
+
+
 class Incomplete(SyncjobError):
     """A walk could not be finished."""
+
+
+class Unreliable(SyncjobError):
+    """A source's answers contradict each other."""
 
 
 class Held(SyncjobError):

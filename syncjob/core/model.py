@@ -18,6 +18,11 @@ ATTACHMENTS = "attachments"
 
 NOTHING: Mapping[str, Json] = {}
 
+SUSPECT, OPENED, CLAIM = PROOF = ("suspect", "opened", "claim")
+"""The steps of a proof that something is gone (see `sources.proof`), as kinds of want."""
+UNPROVEN = "not found, while nothing else was found either"
+"""Why a row would be deleted that had no control to compare with: the guard always holds such a deletion."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -109,13 +114,17 @@ class Page:
     """What one answer says.
 
     `records` were shown whole, `sighted` and `inaccessible` are (stream, key) that were met and found equal, or
-    refused. `wants` are new questions, `settled` those that this answer ends, as (kind, key). `position` is where
+    refused; `met` were only met, and their verdict has yet to come. `listed` are parents whose children are now all known.
+    `wants` are new questions, `settled` those that this answer ends, as (kind, key). `position` is where
     the walk continues; `complete` means that the source itself said that this was the end of its list. `unread`
     says what the API cannot show at all, `expected` how many records more the walk will meet, for its progress only.
+    `problem` is told once the page is absorbed: the source answers, but not in a way that can be relied on.
     """
 
     records: tuple[Record, ...] = ()
     sighted: tuple[tuple[str, str], ...] = ()
+    met: tuple[tuple[str, str], ...] = ()
+    listed: tuple[tuple[str, str], ...] = ()
     inaccessible: tuple[tuple[str, str], ...] = ()
     rejected: tuple[Rejection, ...] = ()
     wants: tuple[Want, ...] = ()
@@ -125,6 +134,7 @@ class Page:
     complete: bool = False
     unread: str | None = None
     expected: int = 0
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +142,7 @@ class Walk:
     """One enumeration of a stream, resumable at its `position`.
 
     `turn` counts the walks of its kind, and `before` is the `since` of the one before it: for what only every other
-    walk looks at.
+    walk looks at. `listed`: its list was read to the end; `concluded`: what it did not meet is suspected.
     """
 
     id: int
@@ -150,6 +160,7 @@ class Walk:
     expected: int = 0
     turn: int = 0
     before: datetime | None = None
+    concluded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +178,7 @@ class Row:
     deleted_at: datetime | None = None
     deleted_why: str | None = None
     seq: int | None = None
+    listed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,14 +230,32 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of the feed in order of seq, each key at most once, and the position that holds once they are written."""
+    """Rows of the feed in order of seq, each key at most once, and the position that holds once they are written.
+
+    `after`: where the destination says that it stands, until then; None: it says nothing.
+    """
 
     rows: tuple[FeedRow, ...]
     position: Position
+    after: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How many rows a destination really wrote; equal ones are not written."""
+    """How many rows a destination really wrote; equal ones are not written.
+
+    `refused` are rows that it found out to be bad while it wrote the others. `again`: its tables changed, so that it has to
+    be asked once more how far it has read.
+    """
 
     written: int
+    refused: tuple[Rejection, ...] = ()
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of one record in a destination that keeps no books of its own: its id there, the hash of what was written last."""
+
+    record: str
+    hash: str

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from syncjob.core.model import Answer, Batch, Call, FeedRow, Json, Page, Position, Receipt, Record, Row, Walk, Want
+from syncjob.core.model import Answer, Batch, Call, Entry, FeedRow, Json, Page, Position, Receipt, Record, Row, Walk, Want
 
 
 class Clock(Protocol):
@@ -38,6 +38,12 @@ class Known(Protocol):
     def given_up(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
         """Which of these keys such a want was given up on for: key -> its `about`. Sweeps and full walks ask it again."""
 
+    def control(self, walk: int, stream: str, skip: int) -> str | None:
+        """A live record that this walk met, or whose parent it met, and that nobody doubts; `skip`: not the first so many."""
+
+    def stalest(self, stream: str) -> Sequence[Row]:
+        """The hundredth part of a stream's live rows whose children were listed longest ago."""
+
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         """The kept look-up table of a section (`users`, `tags`, ...): id -> what was seen of it last. No keys: all."""
 
@@ -49,6 +55,8 @@ class Source(Protocol):
     stream: str
     kinds: tuple[str, ...]
     """The kinds of want it knows."""
+    enumerated: str
+    """The stream that a sweep lists whole: a row of it that is not met is suspected to be gone."""
 
     def begin(self, walk: Walk) -> Mapping[str, Json]:
         """The position a new walk starts from."""
@@ -75,6 +83,34 @@ class Source(Protocol):
         """Who the key acts for, as text that names site and user; and the names that this answer brought."""
 
 
+class Ledger(Protocol):
+    """The books of a destination that cannot keep its own. Every verb is durable when it returns."""
+
+    def position(self) -> Position | None:
+        """How far the destination has read this mirror; None: never, or it has to be fed anew."""
+
+    def stand(self, position: Position | None) -> None:
+        """Keep how far it has read."""
+
+    def entries(self, stream: str, keys: Collection[str]) -> Mapping[str, Entry]:
+        """What is known of these keys, as far as anything is."""
+
+    def enter(self, stream: str, entries: Mapping[str, Entry]) -> None:
+        """Keep what is known of these keys now."""
+
+    def strike(self, stream: str, keys: Collection[str] | None = None) -> None:
+        """Forget these keys, or all."""
+
+    def recall(self, name: str) -> Json:
+        """A note, or None."""
+
+    def note(self, name: str, value: Json) -> None:
+        """Keep a note."""
+
+    def count(self, month: str) -> int:
+        """Count one call in this month; how many they are now."""
+
+
 class Destination(Protocol):
     """Where rows are written: one verb, upsert."""
 
@@ -95,7 +131,8 @@ class Destination(Protocol):
         """Write all rows and the position, or raise with nothing written; repeating is harmless.
 
         Rows that are equal to what was written last are left alone. `by_content`: to what is there now, whoever wrote it.
-        Raises Rejected when a row of the batch is refused for its own sake, Transient otherwise.
+        Raises Rejected when a row of the batch is refused for its own sake, Transient otherwise: also when it keeps its position itself
+        and does not stand `after` the one that the batch names, because it was set back, or somebody else wrote.
         """
 
     def rewrite(self, row: FeedRow) -> None:

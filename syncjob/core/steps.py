@@ -48,6 +48,13 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Conclude:
+    """Suspect what a walk over everything did not meet."""
+
+    walk: Walk
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Close a walk that has nothing left to ask."""
 
@@ -61,7 +68,7 @@ class Rest:
     until: datetime | None = None
 
 
-Step: TypeAlias = Absorb | Identify | Begin | Turn | Ask | Finish | Rest
+Step: TypeAlias = Absorb | Identify | Begin | Turn | Ask | Conclude | Finish | Rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +155,7 @@ def _changes_due(now: datetime, standing: Standing, rhythm: Rhythm) -> datetime:
 
 
 def _go_on(walk: Walk, standing: Standing) -> Step | None:
-    """The next step of an open walk: its list, then its wants, then its end; None while its wants have to wait.
+    """The next step of an open walk: its list, its wants, its suspects, its end; None while its wants have to wait.
 
     The list comes first because it is short and says how much there is to ask, so that progress has an end in sight.
     """
@@ -156,6 +163,8 @@ def _go_on(walk: Walk, standing: Standing) -> Step | None:
         return Turn(walk)
     if asks := standing.asks.get(walk.id):
         return Ask(walk, asks)
+    if walk.kind != "changes" and not walk.concluded:
+        return Conclude(walk)
     return None if walk.id in standing.waiting else Finish(walk)
 
 

@@ -12,7 +12,7 @@ import psycopg2
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from syncjob.core.errors import ConfigError
+from syncjob.core.errors import ConfigError, Transient
 from syncjob.core.model import ATTACHMENTS, EMAILS, Batch, FeedRow, Json, Position, Receipt
 from syncjob.core.ports import Clock
 from syncjob.core.tables import SQL_TABLES, Kind
@@ -75,7 +75,7 @@ class SqlDestination:
             return None
         with self._transaction(write=False) as conn:
             there = list(self._dialect.columns(conn, [self._position.name]))
-            return _as_position(conn.execute(sa.select(self._position)).first()) if there else None
+            return self._stored(conn) if there else None
 
     def deliver(self, batch: Batch, *, by_content: bool = False) -> Receipt:
         """Write all rows, their attachments and the position in one transaction."""
@@ -84,6 +84,10 @@ class SqlDestination:
         for row in batch.rows:
             rows.setdefault(row.stream, {})[row.key] = _render(row)
         with self._transaction(write=True) as conn:
+            if batch.after and self._stored(conn) != batch.after:
+                raise Transient(
+                    f"{self.name} was set back, or written by somebody else, meanwhile", hint="the next run asks it where it stands"
+                )
             write = partial(self._write, conn, now := self._clock.now(), by_content)
             written = sum(write(self._tables[stream], found) for stream, found in sorted(rows.items()))
             if emails:
@@ -198,6 +202,9 @@ class SqlDestination:
         query = sa.select(*(self._dialect.shown(column) for column in columns)).where(condition)
         found = conn.execute(query.order_by(self._dialect.sorting(key)).limit(limit))
         return [_named(table, applied(decoders, row)) for row in found]
+
+    def _stored(self, conn: sa.Connection) -> Position | None:
+        return _as_position(conn.execute(sa.select(self._position)).first())
 
     def _store(self, conn: sa.Connection, position: Position | None) -> None:
         place = (position.mirror, position.epoch, position.seq) if position else (None, None, None)

@@ -21,6 +21,7 @@ TEXT_LENGTH = 200
 
 UNREACHED = "Check {setting} and the network; the next run tries again."
 BROKEN = "The next run tries again."
+NO_ANSWER = "no complete answer in time"
 
 _FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     ((ssl.SSLCertVerificationError,), "its TLS certificate is not accepted", "Check {setting}, this machine's clock and its certificates."),
@@ -28,7 +29,7 @@ _FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     ((exceptions.NameResolutionError,), "its name is unknown", UNREACHED),
     ((exceptions.NewConnectionError,), "the connection was refused, or there is no way to it", UNREACHED),
     ((exceptions.ConnectTimeoutError, requests.ConnectTimeout), "no connection in time", UNREACHED),
-    ((exceptions.ReadTimeoutError, requests.ReadTimeout), "no complete answer in time", BROKEN),
+    ((exceptions.ReadTimeoutError, requests.ReadTimeout), NO_ANSWER, BROKEN),
     ((exceptions.DecodeError, requests.exceptions.ContentDecodingError), "an answer that cannot be decompressed", BROKEN),
 )
 
@@ -90,9 +91,14 @@ def asked_wait(headers: Mapping[str, str], body: bytes, now: datetime) -> float:
 
 def vendor_text(body: bytes, *, hide: Collection[str] = ()) -> str:
     """The vendor's own short words for an error, from the fields made for it, should they quote a secret without it."""
-    words = next((text for text in _texts(_object(body)) if isinstance(text, str) and text.strip()), "")
+    words = next((text for text in _texts(parsed_object(body)) if isinstance(text, str) and text.strip()), "")
     for secret in hide:
         words = words.replace(secret, "***")
+    return short(words)
+
+
+def short(words: str) -> str:
+    """A vendor's words on one line, without what steers a terminal, not too many of them."""
     return "".join(sign for sign in " ".join(words.split()) if sign.isprintable())[:TEXT_LENGTH]
 
 
@@ -104,10 +110,11 @@ def largest_limit(body: bytes) -> int | None:
 
 def is_object(body: bytes) -> bool:
     """Is it JSON, and an object? A login page, nothing, a list or half an object is not."""
-    return _object(body) is not None
+    return parsed_object(body) is not None
 
 
-def _object(body: bytes) -> dict[str, Json] | None:
+def parsed_object(body: bytes) -> dict[str, Json] | None:
+    """The JSON object, or None."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -130,7 +137,7 @@ def _texts(said: Json) -> Iterator[Json]:
 
 
 def _retry_after(body: bytes) -> Json:
-    found: Json = _object(body)
+    found: Json = parsed_object(body)
     for name in ("error", "params", "retry_after"):
         found = found.get(name) if isinstance(found, dict) else None
     return found

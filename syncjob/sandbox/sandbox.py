@@ -139,6 +139,10 @@ class Sandbox:
             del self._pages[old]
         return previous
 
+    def forget_pages(self) -> None:
+        """From here on, no page of before can come again."""
+        self._pages.clear()
+
     # --- looking ---
 
     def requests(self, face: str) -> list[Exchange]:

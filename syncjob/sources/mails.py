@@ -16,6 +16,8 @@ from syncjob.core.model import CONVERSATIONS, EMAILS, Gone, Json, Record
 from syncjob.sources.payload import from_epoch, stamp
 from syncjob.sources.text import html_to_text
 
+MERGED = "merged into another"
+"""Why a conversation is gone whose messages are not: they belong to another one now."""
 LINK = "https://mail.missiveapp.com/#inbox/conversations/"
 
 
@@ -109,13 +111,14 @@ class Message(Loose):
 
 
 def conversation_record(found: Conversation, me: str | None, *, box: str, version: str | None = None) -> Record:
-    """The conversation as a record; trashed or junked counts for the token's own user only.
+    """The conversation as a record; trashed or junked counts for the token's own user only, by their flags where it has them:
+    the list it was found in may be another than was asked for.
 
     `version` is given once its messages are listed completely; until then the mirror keeps the one before.
     """
     mine = next((flags for flags in found.users if flags.id == me), None) if me else None
-    trashed = box == "trashed" or bool(mine and mine.trashed)
-    junked = box == "junked" or bool(mine and mine.junked)
+    trashed = bool(mine.trashed) if mine and mine.trashed is not None else box == "trashed"
+    junked = bool(mine.junked) if mine and mine.junked is not None else box == "junked"
     data = {
         "labels": sorted({label.name for label in found.shared_labels or [] if label.name}),
         "subject": found.subject,
@@ -162,7 +165,7 @@ def in_conversation(email: Record, conversation: Record) -> Record:
         "labels": shared.get("labels", []),
         "source_links": shared.get("source_links", {}),
     }
-    gone = conversation.gone or email.gone
+    gone = email.gone if conversation.gone is None or conversation.gone.why == MERGED else conversation.gone
     return Record(
         EMAILS,
         email.key,

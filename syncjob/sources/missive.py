@@ -5,27 +5,49 @@ activity first, until it passes `since`. What a conversation shows is compared w
 number of messages moved, its message list is wanted, and where a message is new or looks different, its body, asked in
 tens across conversations. Wants live in the store, so a walk that is killed goes on with them.
 
+A sweep reads all three lists to their end, and the head again. What it did not meet, and messages that a whole list of their
+conversation does not show, are proven to be gone as `sources.proof` says. What a list cannot show, one message in place of
+another, is found in turn: each sweep lists the messages of the hundredth part of all conversations.
+
 https://missiveapp.com/docs/developers/rest-api/endpoints
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from syncjob.core.errors import Incomplete, Transient
-from syncjob.core.model import CONVERSATIONS, EMAILS, NOTHING, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
+from syncjob.core.model import (
+    CONVERSATIONS,
+    EMAILS,
+    NOTHING,
+    PROOF,
+    SUSPECT,
+    Answer,
+    Call,
+    Gone,
+    Json,
+    Page,
+    Record,
+    Rejection,
+    Row,
+    Walk,
+    Want,
+)  # fmt: skip
 from syncjob.core.ports import Known
 from syncjob.core.questions import together
 from syncjob.http.answers import largest_limit, vendor_text
-from syncjob.sources.mails import Conversation, Message, conversation_record, email_record, in_conversation
+from syncjob.sources import proof
+from syncjob.sources.mails import MERGED, Conversation, Message, conversation_record, email_record, in_conversation
 from syncjob.sources.payload import from_epoch, listed, parsed, rejection
 from syncjob.sources.until import SMALLEST_LIMIT, onward
 
 M = TypeVar("M", Conversation, Message)
 LIST_LIMIT, THREAD_LIMIT, BODIES = 50, 10, 10
-INHERITED = ("trashed", "junked")
+INHERITED = ("trashed", "junked", proof.NO_CONVERSATION)
 """Why an email is deleted because its conversation is; any other reason is the email's own."""
 
 
@@ -34,7 +56,8 @@ class Missive:
 
     name = "missive"
     stream = EMAILS
-    kinds: tuple[str, ...] = ("thread", "body")
+    kinds: tuple[str, ...] = ("thread", "body", *PROOF)
+    enumerated = CONVERSATIONS
 
     def __init__(self, process_after: datetime | None = None) -> None:
         self._process_after = process_after
@@ -43,6 +66,8 @@ class Missive:
         others = ["trashed", "junked"]
         if walk.kind == "changes":
             others = [others[walk.turn % 2]]
+        elif walk.kind == "sweep" or walk.reread:
+            others.append("all")  # once more its head: what became active meanwhile
         return {"box": "all", "then": others, "until": None, "limit": LIST_LIMIT}
 
     # -- what to ask
@@ -54,14 +79,18 @@ class Missive:
 
     def batch(self, wants: Sequence[Want]) -> Sequence[Want]:
         """Bodies where they fill a call, else the next thread, else the bodies that are left."""
+        if not any(want.kind in ("body", "thread") for want in wants):
+            return proof.batch(wants)
         bodies = [want for want in wants if want.kind == "body"]
         threads = [want for want in wants if want.kind == "thread"]
         batch = together(bodies, BODIES)
-        is_full = len(batch) == (bodies[0].most or BODIES) if bodies else False
+        is_full = len(batch) == BODIES  # what failed alone is not full: others are asked first, to see whether they are answered
         return batch if is_full or not threads else threads[:1]
 
     def want_call(self, wants: Sequence[Want], known: Known) -> Call:
         want = wants[0]
+        if want.kind in PROOF:
+            return proof.call(wants, known, _look_up)
         if want.kind == "thread":
             limit = SMALLEST_LIMIT if want.about.get("probe") else THREAD_LIMIT
             path = f"/conversations/{want.key}/messages"
@@ -83,6 +112,8 @@ class Missive:
     def inherit(self, parent: Record, child: Row) -> Record | None:
         if parent.stream != CONVERSATIONS or child.data is None:
             return None
+        if parent.gone and parent.gone.why == MERGED:
+            return None
         own = child.deleted_why if child.deleted_why and child.deleted_why not in INHERITED else None
         gone = Gone(own, child.deleted_at) if own else None
         email = Record(EMAILS, child.key, child.data, child.version, child.updated_at, child.parent, gone=gone)
@@ -96,6 +127,8 @@ class Missive:
         if call.name == "bodies":
             return self._read_bodies(walk, call, answer, known)
         assert walk is not None
+        if call.name == "proof":
+            return proof.read(walk, call, answer, known, self._look)
         return self._read_list(walk, call, answer, known)
 
     def _read_list(self, walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
@@ -119,14 +152,18 @@ class Missive:
             if self._needs_thread(walk, each, record, rows.get(each.id), known)
         ]
         stubs = tuple((CONVERSATIONS, each.id) for each in found if each.is_stub)
+        doubtful = [want for _, key in stubs for want in _suspects(walk, key, known)] if walk.kind != "changes" else []
         times = [each.last_activity_at for each in found if each.last_activity_at is not None]
         if len(times) < len(found):
             raise Incomplete("missive.emails: a conversation without `last_activity_at`", hint="the next run tries again")
         then, complete, unread = self._onward(walk, position, times, fresh=len(found) - len(met))
         expected = sum(want.about["count"] or 0 for want in wants)
+        if complete and walk.kind == "sweep":
+            wants += _in_turn(walk, [want.key for want in wants], known)
         return Page(
-            records, stubs, rejected=rejected, wants=tuple(wants), position=then, complete=complete, unread=unread, expected=expected
-        )
+            records, stubs, _met(doubtful), rejected=rejected, wants=(*wants, *doubtful), position=then, complete=complete,
+            unread=unread, expected=expected,
+        )  # fmt: skip
 
     def _needs_thread(self, walk: Walk, found: Conversation, record: Record, row: Row | None, known: Known) -> bool:
         """Whether a conversation's messages may differ from what the mirror holds."""
@@ -148,20 +185,25 @@ class Missive:
                 unread = f"more than {position['limit']} conversations share the second {second}: Missive shows no more of them"
             return {**position, "until": position["until"] - 1, "probe": False}, False, unread
         since = walk.since if position["box"] == "all" else walk.before or walk.since  # the other boxes were read last one walk earlier
+        if position.get("again"):
+            since = walk.until
         passed = since is not None and times and oldest < since.timestamp()
         step = onward(times, until=position["until"], limit=position["limit"], fresh=fresh)
         if not passed and not step.end:
             return {**position, "until": step.until, "probe": step.probe}, False, None
         if position["then"]:
             box, *then = position["then"]
-            return {"box": box, "then": then, "until": None, "limit": position["limit"]}, False, None
+            return {"box": box, "then": then, "until": None, "limit": position["limit"], "again": box == "all"}, False, None
         return position, True, None
 
     def _read_thread(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
         """A page of a conversation's messages: which of them have to be read, and whether the list goes on."""
         about, key = call.about, call.about["key"]
+        settled = (("thread", key),)
+        if answer.status == 404 and walk:
+            return Page(wants=(Want(SUSPECT, CONVERSATIONS, key, walk=walk.id),), settled=settled)
         if answer.status != 200:
-            return Page(inaccessible=((CONVERSATIONS, key),), settled=(("thread", key),))
+            return Page(inaccessible=((CONVERSATIONS, key), *_live(key, known)), settled=settled)
         raws, _ = listed(answer, "messages")
         found, rejected = _models(Message, raws, EMAILS)
         found = [each for each in found if not each.draft and each.sent is not None]
@@ -169,12 +211,17 @@ class Missive:
         rows = known.rows(EMAILS, [each.id for each in found])
         records, sighted, wants = self._sort_out(walk, found, rows, conversation, set(about["seen"]))
         seen = sorted({*about["seen"], *(each.id for each in found)})
-        then, unread = self._thread_onward(walk, about, found, seen, known)
+        then, unread, whole = self._thread_onward(walk, about, found, seen, known)
         if then:
             wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
-            return Page(tuple(records), tuple(sighted), rejected=rejected, wants=tuple(wants), unread=unread)
+            return Page(tuple(records), tuple(sighted), _met(wants), rejected=rejected, wants=tuple(wants), unread=unread)
         records.append(_with_version(conversation, about["version"]))
-        return Page(tuple(records), tuple(sighted), rejected=rejected, wants=tuple(wants), settled=(("thread", key),), unread=unread)
+        if whole and walk:
+            wants += [want for want in _suspects(walk, key, known) if want.key not in {*seen, *(each.key for each in rejected)}]
+        listed_now = ((CONVERSATIONS, key),) if whole else ()
+        return Page(
+            tuple(records), tuple(sighted), _met(wants), listed_now, rejected=rejected, wants=tuple(wants), settled=settled, unread=unread
+        )
 
     def _sort_out(
         self, walk: Walk | None, found: Iterable[Message], rows: Mapping[str, Row], conversation: Record, seen: set[str]
@@ -199,6 +246,8 @@ class Missive:
         of the two it belongs to, since the list of a conversation that was merged away shows the other's messages."""
         if row is None or row.data is None or row.version != message.version() or row.parent != conversation:
             return True
+        if row.deleted_at and row.deleted_why not in INHERITED:
+            return True
         return walk is not None and walk.reread and message.id not in seen
 
     def _is_outside(self, message: Message, row: Row | None) -> bool:
@@ -210,33 +259,36 @@ class Missive:
 
     def _thread_onward(
         self, walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known
-    ) -> tuple[Mapping[str, Json] | None, str | None]:
-        """How the message list goes on; None: it is known whole. It may stop early only where the count proves it."""
+    ) -> tuple[Mapping[str, Json] | None, str | None, bool]:
+        """How the message list goes on; None: nothing is left to read. It may stop early only where the count proves it.
+        Last: whether all of it was shown, so that what is missing is missing there."""
         unread = None
         if about.get("probe"):
             if len(found) <= SMALLEST_LIMIT:
                 unread = f"more than {THREAD_LIMIT} messages of conversation {about['key']} share the second {_clock(about['until'])}"
-            return {**about, "until": about["until"] - 1, "probe": False}, unread
+            return {**about, "until": about["until"] - 1, "probe": False, "cut": about.get("cut") or bool(unread)}, unread, False
         shown = set(seen)
-        if walk is None or walk.kind != "full":  # what is known counts as shown
+        if not about.get("whole") and (walk is None or walk.kind != "full"):  # what is known counts as shown
             shown |= {key for key, row in known.children(EMAILS, about["key"]).items() if row.deleted_why in (None, *INHERITED)}
         if len(shown) == about["count"]:
-            return None, None
+            return None, None, not about.get("cut") and shown == set(seen)
         times = [each.sent for each in found if each.sent is not None]
         step = onward(times, until=about["until"], limit=THREAD_LIMIT, fresh=len(seen) - len(about["seen"]))
         if step.end:
-            return None, None
-        return {**about, "until": step.until, "probe": step.probe, "seen": seen}, None
+            return None, None, not about.get("cut")
+        return {**about, "until": step.until, "probe": step.probe, "seen": seen}, None, False
 
     def _read_bodies(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
         """Messages with their bodies. One that did not come is asked again alone; only then is it gone."""
         asked = dict(call.about["wants"])
         if answer.status != 200:
-            return _split(asked, answer.status, walk)
+            return _split(asked, answer.status, walk, known)
         payload = parsed(answer, "messages")["messages"]
         if not isinstance(payload, list | dict):
             raise Transient("`messages` in the answer is no list", hint="the next run tries again")
         found, rejected = _models(Message, payload if isinstance(payload, list) else [payload], EMAILS)
+        if any(not _home(each, asked) for each in found):
+            raise Transient("a message without its conversation", hint="the next run tries again")
         conversations = self._conversations(found, asked, known)
         ours = {(user.get("email") or "").lower() for user in known.names("users").values()} - {""}
         records = [
@@ -245,9 +297,47 @@ class Missive:
         ]
         here = {each.id for each in found} | {each.key for each in rejected}
         missing = {key: home for key, home in asked.items() if key not in here}
-        again = _split(missing, 200, walk) if missing else Page()
+        again = _split(missing, 200, walk, known) if missing else Page()
         settled = tuple(("body", key) for key in asked if key not in missing) + again.settled
-        return Page(tuple(records), again.sighted, again.inaccessible, rejected, again.wants, settled)
+        return replace(again, records=tuple(records), rejected=rejected, settled=settled)
+
+    def _look(self, walk: Walk, stream: str, key: str, answer: Answer, known: Known) -> Page | None:
+        """What the own page of a conversation or a message says; None: there is none."""
+        if answer.status in (404, 410):
+            return None
+        if answer.status != 200:
+            return Page(inaccessible=((stream, key), *(_live(key, known) if stream == CONVERSATIONS else ())))
+        if stream == CONVERSATIONS:
+            return self._look_at_conversation(walk, key, answer, known)
+        return self._look_at_message(key, answer, known)
+
+    def _look_at_message(self, key: str, answer: Answer, known: Known) -> Page:
+        row = known.rows(EMAILS, [key]).get(key)
+        page = self._read_bodies(None, Call("bodies", "", about={"wants": [[key, (row and row.parent) or ""]]}), answer, known)
+        if page.wants:
+            raise Transient("the answer shows another message than was asked for", hint="the next run tries again")
+        return page
+
+    def _look_at_conversation(self, walk: Walk, key: str, answer: Answer, known: Known) -> Page:
+        """A conversation that answers with another's id was merged into that one: its messages say where they are now."""
+        payload = parsed(answer, "conversations")["conversations"]
+        found, _ = _models(Conversation, payload if isinstance(payload, list) else [payload], CONVERSATIONS)
+        if len(found) != 1:
+            raise Transient("the answer shows no conversation", hint="the next run tries again")
+        shown, rows = found[0], known.rows(CONVERSATIONS, [key, found[0].id])
+        if shown.is_stub:
+            wants = _suspects(walk, key, known)
+            return Page(sighted=((CONVERSATIONS, key),), met=_met(wants), wants=tuple(wants))
+        record = conversation_record(shown, _me(known), box="all")
+        wants = [Want("thread", CONVERSATIONS, shown.id, _thread(shown), walk.id)]
+        if not self._needs_thread(walk, shown, record, rows.get(shown.id), known):
+            wants = []
+        if shown.id == key:
+            return Page((record,), wants=tuple(wants))
+        old = rows.get(key)
+        merged = Record(CONVERSATIONS, key, old.data if old else None, gone=Gone(MERGED))
+        wants += [Want("body", EMAILS, child, {"conversation": key}, walk.id) for _, child in _live(key, known)]
+        return Page((merged, record), met=_met(wants), wants=tuple(wants))
 
     def _conversations(self, found: Sequence[Message], asked: Mapping[str, str], known: Known) -> dict[str, Record]:
         """The conversation of each message: as the mirror has it, else as the message shows it."""
@@ -268,13 +358,50 @@ def _thread(found: Conversation) -> Mapping[str, Json]:
     return {"version": found.version(), "count": found.messages_count, "until": None, "seen": []}
 
 
-def _split(asked: Mapping[str, str], status: int, walk: Walk | None) -> Page:
-    """Ask a failed batch again in halves; a single message that is not there is settled."""
+def _in_turn(walk: Walk, wanted: Sequence[str], known: Known) -> list[Want]:
+    """Wants for the message lists, from end to end, of those conversations for which that was longest ago."""
+    rows = [row for row in known.stalest(CONVERSATIONS) if row.version and row.key not in wanted]
+    waiting = known.waiting("thread", [row.key for row in rows])
+    due = [row for row in rows if row.key not in waiting]
+    return [Want("thread", CONVERSATIONS, row.key, _whole_thread(row.version or ""), walk.id) for row in due]
+
+
+def _whole_thread(version: str) -> Mapping[str, Json]:
+    count = version.rpartition("/")[2]
+    return {"version": version, "count": int(count) if count.isdecimal() else None, "until": None, "seen": [], "whole": True}
+
+
+def _look_up(stream: str, key: str) -> Call:
+    folder = "conversations" if stream == CONVERSATIONS else "messages"
+    return Call("look_up", f"/{folder}/{key}", accept=(400, 403, 404, 410))
+
+
+def _live(conversation: str, known: Known) -> tuple[tuple[str, str], ...]:
+    """The emails of a conversation that are live as far as the mirror knows."""
+    children = known.children(EMAILS, conversation).values()
+    return tuple((EMAILS, row.key) for row in children if row.data is not None and row.deleted_at is None)
+
+
+def _suspects(walk: Walk, conversation: str, known: Known) -> list[Want]:
+    return [Want(SUSPECT, EMAILS, key, walk=walk.id) for _, key in _live(conversation, known)]
+
+
+def _met(wants: Iterable[Want]) -> tuple[tuple[str, str], ...]:
+    """The emails among these questions: a verdict on each has yet to come."""
+    return tuple((EMAILS, want.key) for want in wants if want.stream == EMAILS)
+
+
+def _split(asked: Mapping[str, str], status: int, walk: Walk | None, known: Known) -> Page:
+    """Ask a failed batch again in halves; a single message that is not there is settled, or suspected if it was there."""
     if len(asked) == 1 and status != 200:
         (key,) = asked
-        refused = ((EMAILS, key),) if status in (400, 403) else ()
-        gone = ((EMAILS, key),) if status == 404 else ()
-        return Page(sighted=gone, inaccessible=refused, settled=(("body", key),))
+        settled = (("body", key),)
+        if status != 404:
+            return Page(inaccessible=((EMAILS, key),), settled=settled)
+        row = known.rows(EMAILS, [key]).get(key)
+        if walk and row and row.data is not None and row.deleted_at is None:
+            return Page(wants=(Want(SUSPECT, EMAILS, key, walk=walk.id),), settled=settled)
+        return Page(sighted=((EMAILS, key),), settled=settled)
     most = 1 if status == 200 else max(1, len(asked) // 2)
     owner = walk.id if walk else None
     return Page(wants=tuple(Want("body", EMAILS, key, {"conversation": home}, owner, most=most) for key, home in asked.items()))

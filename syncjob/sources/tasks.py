@@ -132,8 +132,8 @@ def record(task: Task, name_of: Callable[[str, str], Json], base_url: str) -> Re
         "status": task.status,
         "priority": task.priority if task.priority not in ("", "none") else None,
         "progress": task.progress,
-        "tags": _names(task.labels, name_of),
-        "assignees": _names(task.people, name_of),
+        "tags": called(task.labels, name_of),
+        "assignees": called(task.people, name_of),
         "parent_task_id": str(parent) if parent else None,
         "start_at": day(task.startDate),
         "due_at": day(task.dueDate),
@@ -156,7 +156,7 @@ def _gone(task: Task, tasklist: Mapping[str, Json], project: Mapping[str, Json])
     return None
 
 
-def _names(links: Iterable[tuple[str, str]], name_of: Callable[[str, str], Json]) -> list[str]:
+def called(links: Iterable[tuple[str, str]], name_of: Callable[[str, str], Json]) -> list[str]:
     """Names by code point, equal ones once; one that nobody ever named is left out."""
     return sorted({name for section, id_ in links if (name := name_of(section, id_).get("name"))})
 

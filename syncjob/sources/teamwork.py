@@ -6,21 +6,27 @@ it does not, that row is looked up: it moved or went, or else the server does no
 turns to plain page numbers. A second that holds more than a page is read by page numbers too, again and again from
 the first until a pass shows nothing new. Rows that are edited meanwhile move to the end, where the walk finds them.
 
+A sweep glimpses at all tasks, few fields of each, and fetches those that differ from the mirror. What it did not meet is
+proven to be gone as `sources.proof` says. A look-up that answers 200 proves little here, since a deleted task may answer
+like any other: then `ids` must hide it while it shows its neighbour, and show it when asked for what is deleted.
+
 https://apidocs.teamwork.com/guides/teamwork/how-does-paging-work
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
-from syncjob.core.errors import Incomplete
-from syncjob.core.model import TASKS, Answer, Call, Json, Page, Record, Rejection, Row, Walk, Want
+from syncjob.core.errors import Incomplete, Transient
+from syncjob.core.model import PROOF, SUSPECT, TASKS, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
 from syncjob.core.ports import Known
+from syncjob.core.questions import together
+from syncjob.sources import proof
 from syncjob.sources.payload import instant, listed, parsed, rejection, stamp
-from syncjob.sources.tasks import Task, names_in, needed, record
+from syncjob.sources.tasks import Task, called, names_in, needed, record
 
 ROOT = "/projects/api/v3"
 VISIBLE = (
@@ -31,7 +37,15 @@ VISIBLE = (
 """Without these, tasks that exist look deleted. The same in every walk, or a sweep would miss what a poll has seen."""
 SIDELOAD = (("include", "projects,tasklists,users,companies,teams,tags"),)
 ORDER = (("orderBy", "updatedat"), ("orderMode", "asc"), ("skipCounts", "true"))
-PAGE_SIZE = 250
+PAGE_SIZE, GLIMPSE_SIZE, FETCH_SIZE = 250, 500, 100
+GLIMPSE = (("fields[tasks]", "id,updatedAt,status,tasklistId,tagIds,tags"),)
+CARRIED = ("size", "refreshed")
+"""What a position keeps through a whole walk."""
+HIDDEN = {
+    "shown": (("showDeleted", "true"), ("includeTasksFromDeletedLists", "true")),
+    "in deleted list": (("includeTasksFromDeletedLists", "true"),),
+}
+"""The ways in which a task may be shown that is deleted, in the order in which they are tried."""
 DIRECTORIES: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "projects": (f"{ROOT}/projects.json", (("includeArchivedProjects", "true"), ("includeTentativeProjects", "true"))),
     "tasklists": (f"{ROOT}/tasklists.json", (("showCompleted", "true"), ("showDeleted", "true"), ("includeArchivedProjects", "true"))),
@@ -52,7 +66,8 @@ class Teamwork:
 
     name = "teamwork"
     stream = TASKS
-    kinds: tuple[str, ...] = ("look_up",)
+    kinds: tuple[str, ...] = ("look_up", "fetch", "hidden", *PROOF)
+    enumerated = TASKS
 
     def __init__(self, base_url: str, process_after: datetime | None = None) -> None:
         self._base_url = base_url
@@ -72,6 +87,10 @@ class Teamwork:
         if position["phase"] == "check":
             return Call("check", f"{ROOT}/tasks/{position['id']}.json", (("hideDeleted", "true"),), position, accept=(403, 404, 410))
         after = (("updatedAfter", position["after"]),) if position["after"] else ()
+        if walk.kind == "sweep":
+            size = position.get("size", GLIMPSE_SIZE)
+            asked = after + VISIBLE + GLIMPSE + ORDER + (("page", str(position["page"])), ("pageSize", str(size)))
+            return Call("glimpse", f"{ROOT}/tasks.json", asked, position, accept=(400,) if size == GLIMPSE_SIZE else ())
         if position["phase"] == "deleted":
             asked = (("showDeleted", "true"), ("deletedOnly", "true"), ("includeTasksFromDeletedLists", "true"))
             after = (("deletedAfter", position["after"]),) if position["after"] else ()
@@ -83,11 +102,21 @@ class Teamwork:
         return Call(name, f"{ROOT}/tasks.json", filters + VISIBLE + SIDELOAD + ORDER + paging, position)
 
     def batch(self, wants: Sequence[Want]) -> Sequence[Want]:
-        return wants[:1]
+        for kind, most in (("fetch", FETCH_SIZE), ("look_up", 1), ("hidden", 1)):
+            if found := [want for want in wants if want.kind == kind]:
+                return together(found, most)
+        return proof.batch(wants)
 
     def want_call(self, wants: Sequence[Want], known: Known) -> Call:
-        path = f"{ROOT}/tasks/{wants[0].key}.json"
-        return Call("look_up", path, (("hideDeleted", "true"), *SIDELOAD), {"key": wants[0].key}, accept=(403, 404, 410))
+        want = wants[0]
+        if want.kind == "look_up":
+            return _look_up(want.stream, want.key)
+        if want.kind == "fetch":
+            keys = [each.key for each in wants]
+            return _ids_call("fetch", keys, (), {"keys": keys})
+        if want.kind == "hidden":
+            return _hidden_call(want, known)
+        return proof.call(wants, known, _look_up)
 
     def identity_call(self) -> Call:
         return Call("identity", f"{ROOT}/me.json", accept=(403, 404))
@@ -96,7 +125,9 @@ class Teamwork:
         if answer.status != 200:
             return self._base_url, {}
         person = parsed(answer, "person")["person"]
-        return f"{self._base_url} user {person.get('id') if isinstance(person, dict) else '?'}", {}
+        if not isinstance(person, dict) or not person.get("id"):
+            raise Transient("`person` in the answer is no person", hint="the vendor may be having trouble; the next run tries again")
+        return f"{self._base_url} user {person['id']}", {}
 
     def inherit(self, parent: Record, child: Row) -> Record | None:
         return None
@@ -105,8 +136,14 @@ class Teamwork:
 
     def read(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
         if call.name == "look_up":
-            return self._read_look_up(call, answer, known)
+            return self._read_look_up(walk, call, answer, known)
         assert walk is not None
+        if call.name == "proof":
+            return self._read_proof(walk, call, answer, known)
+        if call.name == "hidden":
+            return self._read_hidden(walk, call, answer, known)
+        if call.name == "glimpse":
+            return self._read_glimpse(walk, call, answer, known)
         if call.name == "check":
             return self._read_check(walk, call, answer)
         if call.name == "names":
@@ -114,8 +151,10 @@ class Teamwork:
         rows, payload = listed(answer, "tasks")
         tasks, rejected = _tasks(rows)
         name_of = Names(payload.get("included"), needed(tasks), known)
-        if name_of.unknown and not call.about.get("named"):
-            return Page(names=name_of.sideloaded, position=_ask_names(name_of, call.about))
+        if call.name == "fetch":
+            return self._read_fetch(walk, call, tasks, rejected, name_of, known)
+        if sections := name_of.unnamed(call.about, reread=walk.reread):
+            return Page(names=name_of.sideloaded, position=_ask_names(sections, call.about))
         names = name_of.learned
         records, left_out = self._records(tasks, name_of, known)
         if call.name == "deleted":
@@ -144,7 +183,11 @@ class Teamwork:
 
     def _continue(self, walk: Walk, position: Mapping[str, Json], seen: "_Seen", known: Known) -> tuple[Mapping[str, Json], bool]:
         """Where the list goes on after a page, and whether the source said that this was its end."""
-        position = {name: value for name, value in position.items() if name != "named"}
+        carried = {name: position[name] for name in CARRIED if name in position}
+        onward, complete = self._turn_to({name: value for name, value in position.items() if name != "named"}, walk, seen, known)
+        return {**carried, **onward}, complete
+
+    def _turn_to(self, position: Mapping[str, Json], walk: Walk, seen: "_Seen", known: Known) -> tuple[Mapping[str, Json], bool]:
         met = known.sighted(walk.id, TASKS, seen.keys)
         fresh = len(set(seen.keys) - met)
         origin = position.get("from")
@@ -188,16 +231,101 @@ class Teamwork:
         then = {name: value for name, value in about["then"].items() if name not in ("from", "from_stamp")}
         return Page(position=then)
 
-    def _read_look_up(self, call: Call, answer: Answer, known: Known) -> Page:
-        """Whether a task that a list showed is there again: only its own page, deleted ones hidden, proves that."""
-        settled = (("look_up", call.about["key"]),)
-        if answer.status != 200:
-            return Page(settled=settled)
+    def _read_glimpse(self, walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
+        """A page of a sweep: what is as it was, and what has to be fetched."""
+        if answer.status == 400:  # more than a page may hold here
+            return Page(position={**call.about, "size": PAGE_SIZE})
+        raws, payload = listed(answer, "tasks")
+        tasks, rejected = _tasks(raws)
+        rows, tags = known.rows(TASKS, [str(task.id) for task in tasks]), known.names("tags")
+        outside, same, wants = [], [], []
+        for task in tasks:
+            key = str(task.id)
+            row = rows.get(key)
+            if row is None or row.deleted_at or _differs(task, row, tags):
+                wants.append(Want("fetch", TASKS, key, walk=walk.id))
+            elif row.data is None:
+                outside.append(Record(TASKS, key, None, row.version))
+            else:
+                same.append((TASKS, key))
+        seen = _Seen(raws, {str(task.id): instant(task.updatedAt) for task in tasks}, _has_more(payload))
+        position, complete = self._continue(walk, call.about, seen, known)
+        met = tuple((TASKS, want.key) for want in wants)
+        return Page(
+            tuple(outside), tuple(same), met, rejected=rejected, wants=tuple(wants), position=position, complete=complete,
+            expected=len(wants),
+        )  # fmt: skip
+
+    def _read_fetch(
+        self, walk: Walk, call: Call, tasks: Sequence[Task], rejected: tuple[Rejection, ...], name_of: "Names", known: Known
+    ) -> Page:
+        """The tasks that differed, whole. One that does not come is looked up by itself."""
+        records, left_out = self._records(tasks, name_of, known)
+        here = {str(task.id) for task in tasks} | {each.key for each in rejected}
+        asked = call.about["keys"]
+        again = tuple(Want("look_up", TASKS, key, walk=walk.id) for key in asked if key not in here)
+        settled = tuple(("fetch", key) for key in asked)
+        return Page(records + left_out, rejected=rejected, wants=again, settled=settled, names=name_of.learned)
+
+    def _read_look_up(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
+        """Whether a task that a list showed is there: only its own page, deleted ones hidden, proves that."""
+        key = call.about["key"]
+        settled = (("look_up", key),)
+        page = self._look(walk, TASKS, key, answer, known)
+        if page is not None:
+            return replace(page, settled=settled)
+        row = known.rows(TASKS, [key]).get(key)
+        if walk and row and row.data is not None and row.deleted_at is None:
+            return Page(wants=(Want(SUSPECT, TASKS, key, walk=walk.id),), settled=settled)
+        return Page(sighted=((TASKS, key),), settled=settled)
+
+    def _look(self, walk: Walk | None, stream: str, key: str, answer: Answer, known: Known) -> Page | None:
+        """What a task's own page says; None: there is no such task."""
+        if answer.status in (404, 410):
+            return None
+        if answer.status == 403:
+            return Page(inaccessible=((TASKS, key),))
         payload = parsed(answer, "task")
         tasks, rejected = _tasks([payload["task"]])
+        if {str(task.id) for task in tasks} | {each.key for each in rejected} != {key}:
+            raise Transient("the answer shows another task than was asked for", hint="the next run tries again")
         name_of = Names(payload.get("included"), needed(tasks), known)
-        found = tuple(replace(each, proven=each.gone is None) for each in self._records(tasks, name_of, known)[0])
-        return Page(found, rejected=rejected, settled=settled, names=name_of.sideloaded)
+        found, left_out = self._records(tasks, name_of, known)
+        proven = tuple(replace(each, proven=each.gone is None) for each in found)
+        return Page(proven + left_out, rejected=rejected, names=name_of.sideloaded)
+
+    def _read_proof(self, walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
+        """One that answers like any other may be deleted all the same: ask whether it is hidden."""
+        page = proof.read(walk, call, answer, known, self._look)
+        if call.about["control"] or not any(each.gone is None for each in page.records):
+            return page
+        key = call.about["wants"][0][0]
+        return Page(wants=(Want("hidden", TASKS, key, {"by": [*HIDDEN]}, walk.id),), settled=page.settled, names=page.names)
+
+    def _read_hidden(self, walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
+        """Shown among the deleted, and then not among all others, while one of those is: deleted. Whatever is not proven stays."""
+        about, key = call.about, call.about["key"]
+        rows, payload = listed(answer, "tasks")
+        tasks, _ = _tasks(rows)
+        found = {str(task.id): task for task in tasks}
+        settled = (("hidden", key),)
+        if about["control"] is None and (key not in found or about["seen"]):
+            by = about["by"][1:]
+            return Page(wants=(Want("hidden", TASKS, key, {"by": by}, walk.id),)) if by else Page(sighted=((TASKS, key),), settled=settled)
+        name_of = Names(payload.get("included"), needed(tasks), known)
+        records = [each for each in self._records(tasks, name_of, known)[0] if each.key == key]
+        if about["control"] is None:
+            if records and records[0].gone:
+                return Page(tuple(records), settled=settled)
+            return Page(wants=(Want("hidden", TASKS, key, {"by": about["by"], "seen": True}, walk.id),))
+        if records:
+            return Page(tuple(replace(each, proven=each.gone is None) for each in records), settled=settled, names=name_of.sideloaded)
+        if about["control"] not in found:
+            return Page(sighted=((TASKS, key),), settled=settled)
+        row = known.rows(TASKS, [key]).get(key)
+        why = Gone("deleted" if about["by"] == [*HIDDEN] else "its task list is deleted")
+        gone = Record(TASKS, key, row.data if row else None, gone=why)
+        return Page((gone,), settled=settled)
 
 
 class _Seen:
@@ -225,6 +353,14 @@ class Names:
         projects = {entry["project"] for entry in self._found["tasklists"].values() if entry.get("project")}
         for section, ids in needed.items():
             self._fill(section, ids | projects if section == "projects" else ids, known)
+        self._old = {section for section, ids in self._found.items() if ids.keys() - self.sideloaded.get(section, {}).keys()}
+
+    def unnamed(self, about: Mapping[str, Json], *, reread: bool) -> Set[str]:
+        """The sections whose directories have to be read: for names that nobody knows; for a walk that reads everything
+        anew, once, for those that no sideload renews."""
+        if about.get("named"):
+            return set()
+        return self.unknown.keys() | (self._old if reread and not about.get("refreshed") else set())
 
     @property
     def learned(self) -> Mapping[str, Mapping[str, Json]]:
@@ -243,10 +379,41 @@ class Names:
         return self._found.get(section, {}).get(id_, {})
 
 
-def _ask_names(name_of: Names, then: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Read the directories of the sections that have unknown names, then the same page again."""
-    first, *rest = sorted(name_of.unknown)
-    return {"phase": "names", "section": first, "rest": rest, "page": 1, "then": {**then, "named": True}}
+def _look_up(stream: str, key: str) -> Call:
+    path = f"{ROOT}/tasks/{key}.json"
+    return Call("look_up", path, (("hideDeleted", "true"), *SIDELOAD), {"key": key}, accept=(403, 404, 410))
+
+
+def _ids_call(name: str, keys: Sequence[str], flags: tuple[tuple[str, str], ...], about: Mapping[str, Json]) -> Call:
+    paging = (("page", "1"), ("pageSize", str(PAGE_SIZE)))
+    return Call(name, f"{ROOT}/tasks.json", (("ids", ",".join(keys)), *flags, *VISIBLE, *SIDELOAD, *paging), about)
+
+
+def _hidden_call(want: Want, known: Known) -> Call:
+    """First by a way that shows what is deleted; once it was seen so, together with a control by the way of every list."""
+    assert want.walk is not None
+    control = known.control(want.walk, TASKS, 0) if want.about.get("seen") else None
+    about = {"key": want.key, "by": want.about["by"], "seen": bool(want.about.get("seen")), "control": control}
+    if control:
+        return _ids_call("hidden", [want.key, control], (), about)
+    return _ids_call("hidden", [want.key], HIDDEN[want.about["by"][0]], about)
+
+
+def _differs(task: Task, row: Row, tags: Mapping[str, Json]) -> bool:
+    """Whether a glimpse shows that a task is not what the mirror holds. Fields that it does not show say nothing."""
+    if task.updatedAt != row.version:
+        return True
+    if row.data is None:
+        return False
+    moved = task.list_id is not None and str(task.list_id) != row.data["tasklist_id"]
+    shows_tags = bool({"tagIds", "tags"} & task.model_fields_set)
+    return moved or (shows_tags and called(task.labels, lambda _, id_: tags.get(id_, {})) != row.data["tags"])
+
+
+def _ask_names(sections: Set[str], then: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Read these directories, then the same page again."""
+    first, *rest = sorted(sections)
+    return {"phase": "names", "section": first, "rest": rest, "page": 1, "then": {**then, "named": True, "refreshed": True}}
 
 
 def _read_names(call: Call, answer: Answer) -> Page:

@@ -62,6 +62,8 @@ def _grow(connection: sa.Connection) -> None:
             if column.name not in there:
                 spec = CreateColumn(column).compile(dialect=connection.dialect)
                 connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {spec}")
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
 
 
 MIGRATIONS: list[Callable[[sa.Connection], None]] = [_first_tables, _grow]
@@ -72,6 +74,9 @@ where it only adds something."""
 def migrate(engine: sa.Engine, path: Path) -> None:
     """Bring the file to this program's version, in one transaction, keeping what it holds; refuse a newer one."""
     try:
+        with engine.connect() as connection:  # whoever only looks shall not wait for a writer
+            if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == len(MIGRATIONS):
+                return
         with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
             version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
             _refuse_newer(version, path)

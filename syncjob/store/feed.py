@@ -112,6 +112,10 @@ class Feed:
         kept["level_at"] = sa.func.coalesce(statement.excluded.level_at, destinations.c.level_at)
         self._connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=kept))
 
+    def level_at(self, name: str) -> datetime | None:
+        """When a destination had read all that there was, for the last time."""
+        return self._connection.execute(sa.select(destinations.c.level_at).where(destinations.c.name == name)).scalar()
+
     def noted(self) -> Sequence[Mapping[str, Any]]:
         """What was noted last of each destination."""
         return [dict(found) for found in self._connection.execute(destinations.select()).mappings()]

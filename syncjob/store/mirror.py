@@ -8,9 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import Insert, insert
 
+from syncjob.core import digest as digests
 from syncjob.core.model import EMAILS, TASKS, Change, Json, Row
 from syncjob.store.tables import bodies, epochs, meta, names, rows, streams
 
+DIGESTS = "digests"
+"""Where `meta` keeps the version that all digests have at least."""
+BATCH = 500
 FED = (TASKS, EMAILS)
 """The streams that destinations hear of."""
 
@@ -39,9 +43,11 @@ def _upsert_rows() -> Insert:
 ROWS = rows.select().where(rows.c.stream == sa.bindparam("stream"), among(rows.c.key))
 CHILDREN = rows.select().where(rows.c.stream == sa.bindparam("stream"), rows.c.parent == sa.bindparam("parent"))
 UPSERT_ROWS = _upsert_rows()
+LISTED = rows.update().where(rows.c.stream == sa.bindparam("stream_"), among(rows.c.key)).values(listed=sa.bindparam("at"))
 NEWEST_SEQ = sa.select(sa.func.max(rows.c.seq))
 NAMES = sa.select(names.c.id, names.c.value).where(names.c.source == sa.bindparam("source"), names.c.section == sa.bindparam("section"))
 NAMES_OF = NAMES.where(among(names.c.id))
+REDIGEST = rows.update().where(rows.c.stream == sa.bindparam("s"), rows.c.key == sa.bindparam("k")).values(digest=sa.bindparam("digest"))
 META = sa.select(meta.c.value).where(meta.c.name == sa.bindparam("name"))
 
 
@@ -110,6 +116,11 @@ class Mirror:
         """How many rows of a stream are live."""
         return self._connection.execute(sa.select(streams.c.live).where(streams.c.stream == stream)).scalar() or 0
 
+    def set_listed(self, listed: Iterable[tuple[str, str]], observed: int) -> None:
+        """Note which request showed all the children of these rows."""
+        for stream, keys in by_stream(listed).items():
+            self._connection.execute(LISTED, {"stream_": stream, "keys": bound(keys), "at": observed})
+
     def deleted(self, stream: str) -> int:
         """How many rows of a stream are deleted."""
         query = sa.select(sa.func.count()).where(rows.c.stream == stream, rows.c.deleted_at.is_not(None), rows.c.data.is_not(None))
@@ -148,6 +159,20 @@ class Mirror:
             self._connection.execute(NAMES, asked) if keys is None else self._connection.execute(NAMES_OF, asked | {"keys": bound(keys)})
         )
         return dict(found.all())
+
+    def renew_digests(self) -> None:
+        """Digest again, from what is stored, the rows whose digest an older version of it made. Nothing else of them changes."""
+        body = rows.outerjoin(bodies, (bodies.c.stream == rows.c.stream) & (bodies.c.key == rows.c.key))
+        query = sa.select(rows.c.stream, rows.c.key, rows.c.data, bodies.c.body).select_from(body)
+        old = query.where(~rows.c.digest.startswith(f"{digests.VERSION}-")).limit(BATCH)
+        while found := self._connection.execute(old).all():
+            renewed = [{"s": stream, "k": key, "digest": digests.digest(data, body)} for stream, key, data, body in found]
+            self._connection.execute(REDIGEST, renewed)
+        self.set_meta(DIGESTS, digests.VERSION)
+
+    def has_old_digests(self) -> bool:
+        """Whether `renew_digests` may have anything to do."""
+        return self.meta(DIGESTS) != digests.VERSION
 
     def meta(self, name: str) -> str:
         """One of the store's own facts: `mirror` (its id), `observed` (the newest request's number)."""

@@ -1,7 +1,7 @@
 """The store's door: one writer at a time, any number of readers, and every transaction all or nothing."""
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,9 +12,11 @@ import sqlalchemy as sa
 from syncjob.core.model import Json, Row
 from syncjob.store.engine import migrate, open_engine, unusable
 from syncjob.store.feed import Feed
+from syncjob.store.ledger import Books
 from syncjob.store.letters import Letters
 from syncjob.store.mirror import Mirror, new_epoch
 from syncjob.store.strangers import Strangers
+from syncjob.store.suspects import Suspects
 from syncjob.store.walks import Walks
 
 TIDIED, TIDY_EVERY = "tidied", timedelta(days=1)
@@ -22,13 +24,15 @@ TIDIED, TIDY_EVERY = "tidied", timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Tx:
-    """One transaction: the mirror, the walks, the dead letters, the feed and the strangers as they stand in it."""
+    """One transaction: the mirror, the walks, the dead letters, the feed, the strangers and the suspects as they stand in it."""
 
     mirror: Mirror
     walks: Walks
     letters: Letters
     feed: Feed
     strangers: Strangers
+    suspects: Suspects
+    books: Books
 
 
 class Store:
@@ -40,6 +44,14 @@ class Store:
         self._writing = threading.RLock()
         self._engine = open_engine(path)
         migrate(self._engine, path)
+        self._renew_digests()
+
+    def _renew_digests(self) -> None:
+        with self.read() as tx:
+            old = tx.mirror.has_old_digests()
+        if old:
+            with self.begin() as tx:
+                tx.mirror.renew_digests()
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:
@@ -56,7 +68,10 @@ class Store:
         try:
             with self._engine.connect().execution_options(begin=mode) as connection, connection.begin():
                 mirror = Mirror(connection, self._epoch)
-                yield Tx(mirror, Walks(connection), Letters(connection), Feed(connection), Strangers(connection, mirror))
+                yield Tx(
+                    mirror, Walks(connection), Letters(connection), Feed(connection), Strangers(connection, mirror),
+                    Suspects(connection), Books(connection),
+                )  # fmt: skip
         except sa.exc.DatabaseError as error:
             raise unusable(error.orig, self._path) from None
 
@@ -98,6 +113,12 @@ class KnownTo:
 
     def given_up(self, kind: str, keys: Collection[str]) -> Mapping[str, Mapping[str, Json]]:
         return self.tx.letters.given_up(self.source, kind, keys)
+
+    def control(self, walk: int, stream: str, skip: int) -> str | None:
+        return self.tx.suspects.control(walk, stream, skip)
+
+    def stalest(self, stream: str) -> Sequence[Row]:
+        return self.tx.suspects.stalest(stream, self.tx.mirror.live(stream))
 
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         return self.tx.mirror.names(self.source, section, keys)

@@ -64,6 +64,7 @@ rows = sa.Table(
     sa.Column("deleted_at", Time),
     sa.Column("deleted_why", Text),
     sa.Column("seq", Integer),
+    sa.Column("listed", Integer),  # the request that last showed all its children
     sa.Index("rows_by_seq", "seq", unique=True, sqlite_where=sa.text("seq IS NOT NULL")),
     sa.Index("rows_by_parent", "stream", "parent", sqlite_where=sa.text("parent IS NOT NULL")),
 )  # fmt: skip
@@ -93,6 +94,8 @@ walks = sa.Table(
     sa.Column("expected", Integer, nullable=False, default=0),
     sa.Column("turn", Integer, nullable=False, default=0),
     sa.Column("before", Time),
+    sa.Column("concluded", Boolean, nullable=False, default=False, server_default=sa.false()),
+    sa.Column("empty", Boolean, nullable=False, default=False, server_default=sa.false()),  # it met nothing at all
     sa.Column("verdicts", JSON(none_as_null=True)),
     sa.Column("unread", Text),
     sa.Column("error", Text),
@@ -104,6 +107,7 @@ sightings = sa.Table(
     sa.Column("stream", Text, primary_key=True),
     sa.Column("key", Text, primary_key=True),
     sa.Column("verdict", Text, nullable=False),
+    sa.Index("sightings_pending", "stream", "key", sqlite_where=sa.text("verdict = 'pending'")),
     sqlite_with_rowid=False,
 )  # fmt: skip
 wants = sa.Table(
@@ -158,6 +162,20 @@ destinations = sa.Table(
     sa.Column("seq", Integer, nullable=False, default=0),
     sa.Column("level_at", Time),
     sa.Column("error", Text),
+)  # fmt: skip
+ledger = sa.Table(
+    "ledger", metadata,
+    sa.Column("destination", Text, primary_key=True),
+    sa.Column("stream", Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("record", Text, nullable=False),
+    sa.Column("hash", Text, nullable=False),
+)  # fmt: skip
+ledger_notes = sa.Table(
+    "ledger_notes", metadata,
+    sa.Column("destination", Text, primary_key=True),
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("value", JSON(none_as_null=True)),
 )  # fmt: skip
 strangers = sa.Table(
     "strangers", metadata,

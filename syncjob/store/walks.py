@@ -8,12 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import Insert, insert
 
-from syncjob.core.model import Change, Json, Verb, Walk, Want
+from syncjob.core.model import PROOF, Change, Json, Walk, Want
 from syncjob.store.mirror import among, bound
 from syncjob.store.tables import deletions, sightings, sources, streams, walks, wants
 
 WALK_COLUMNS = [walks.c[name] for name in Walk.__dataclass_fields__]
+PENDING = "pending"
+"""The verdict on a record that a walk has met so far, and no more."""
 RANK: Mapping[str, int] = {
+    PENDING: -1,
     "unchanged": 0,
     "out_of_scope": 1,
     "inaccessible": 2,
@@ -58,7 +61,20 @@ WAITING = sa.select(sa.func.min(wants.c.not_before)).where(*OWNED)
 SETTLE = wants.delete().where(
     wants.c.source == sa.bindparam("source_"), wants.c.kind == sa.bindparam("kind_"), wants.c.key == sa.bindparam("key_")
 )
-SPARE = deletions.delete().where(deletions.c.stream == sa.bindparam("stream_"), among(deletions.c.key))
+SPARE = tuple(
+    statement.where(table.c.stream == sa.bindparam("stream_"), among(table.c.key))
+    for table, statement in (
+        (deletions, deletions.delete()),
+        (wants, wants.delete().where(wants.c.kind.in_(PROOF))),
+        (sightings, sightings.delete().where(sightings.c.verdict == PENDING, sightings.c.walk.is_distinct_from(sa.bindparam("walk_")))),
+    )
+)
+TAKE_OVER = sightings.delete().where(
+    sightings.c.verdict == PENDING,
+    sightings.c.stream == sa.bindparam("stream"),
+    sightings.c.key == sa.bindparam("key"),
+    sightings.c.walk != sa.bindparam("walk"),
+)
 STREAM = streams.select().where(streams.c.stream == sa.bindparam("stream"))
 SOURCE = sources.select().where(sources.c.source == sa.bindparam("source"))
 
@@ -99,7 +115,7 @@ class Walks:
         """All columns of a walk, for reports."""
         return dict(self._connection.execute(walks.select().where(walks.c.id == id_)).mappings().one())
 
-    def sight(self, walk: int, verdicts: Mapping[tuple[str, str], Verb]) -> None:
+    def sight(self, walk: int, verdicts: Mapping[tuple[str, str], str]) -> None:
         """Note that a walk met these keys, and its verdict on each."""
         found = [{"walk": walk, "stream": stream, "key": key, "verdict": verb} for (stream, key), verb in verdicts.items()]
         if found:
@@ -143,6 +159,8 @@ class Walks:
         ]
         if new:
             self._connection.execute(WANT, new)
+        if owned := [each for each in new if each["walk"]]:
+            self._connection.execute(TAKE_OVER, owned)
 
     def wanted(self, source: str, walk: int | None, kinds: Iterable[str], now: datetime, *, limit: int = 20) -> list[Want]:
         """The oldest questions of a walk that may be asked now, a few of each kind; those that failed come last."""
@@ -172,16 +190,22 @@ class Walks:
     # -- deletions, which wait for the end of their walk
 
     def doom(self, walk: int, changes: Iterable[Change], *, observed: int) -> None:
-        """Note proven deletions; the guard decides on them together when the walk ends."""
+        """Note proven deletions; the guard decides on them together when the walk ends. What is held stays so until it is lifted."""
         for change in changes:
             values = {"stream": change.record.stream, "key": change.record.key, "walk": walk, "observed": observed,
                       "why": change.deleted_why or "gone", "at": change.deleted_at}  # fmt: skip
             statement = insert(deletions).values(values | {"held": False})
-            self._connection.execute(statement.on_conflict_do_update(index_elements=["stream", "key"], set_=values | {"held": False}))
+            again = statement.on_conflict_do_update(index_elements=["stream", "key"], set_=values, where=~deletions.c.held)
+            self._connection.execute(again)
 
-    def spare(self, stream: str, keys: Collection[str]) -> None:
-        """Take back deletions of keys that were shown live since."""
-        self._connection.execute(SPARE, {"stream_": stream, "keys": bound(keys)})
+    def lift(self, streams: Collection[str]) -> None:
+        """Forget what is held of these streams: a new walk over everything finds it anew, if it is still true."""
+        self._connection.execute(deletions.delete().where(deletions.c.stream.in_(streams), deletions.c.held))
+
+    def spare(self, walk: int | None, stream: str, keys: Collection[str]) -> None:
+        """Take back deletions and suspicions of keys that were shown live since; other walks need no verdict on them any more."""
+        for statement in SPARE:
+            self._connection.execute(statement, {"walk_": walk, "stream_": stream, "keys": bound(keys)})
 
     def doomed(self, walk: int) -> Sequence[Any]:
         """The deletions that a walk proved: (stream, key, walk, observed, why, at, held)."""

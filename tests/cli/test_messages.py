@@ -2,6 +2,7 @@
 
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -88,7 +89,9 @@ def test_a_foreign_table_in_sqlite_is_told_too(job: Job) -> None:
     assert_told(job.once("--source", "teamwork"), 2, "sqlite", "emails", "SQLITE_PATH")
 
 
-@pytest.mark.parametrize("dsn", ["postgresql://postgres:pg-sandbox-pa55@127.0.0.1:9/x", "postgresql://postgres:pg-sandbox-pa55@/x?host=/nowhere"])
+@pytest.mark.parametrize(
+    "dsn", ["postgresql://postgres:pg-sandbox-pa55@127.0.0.1:9/x", "postgresql://postgres:pg-sandbox-pa55@/x?host=/nowhere"]
+)
 def test_postgres_that_cannot_be_reached_is_tried_again_by_the_next_run(job: Job, dsn: str) -> None:
     ran = job.once("--source", "teamwork", DB_BACKEND="sqlite,postgres", PG_DSN=dsn)
 
@@ -134,15 +137,30 @@ def test_a_state_folder_in_use_by_a_newer_version_or_damaged_stops_everything(jo
     assert_told(job.once(), 2, "mirror.db")
 
 
-def test_another_users_key_stops_that_source_before_any_walk(job: Job) -> None:
+@pytest.fixture
+def stranger(job: Job) -> Iterator[Job]:
+    """A key of another user, pointed at a mirror that is filled."""
     assert job.once().exit == 0
     with Sandbox(seed=4, tasks=20, conversations=5) as other:
-        stranger = Job(job.folder, other)
+        yield Job(job.folder, other)
 
-        ran = stranger.once("--source", "missive")
 
-    assert_told(ran, 2, "missive", "--new-identity", "SYNCJOB_STATE_DIR")
+def test_another_users_key_stops_that_source_before_any_walk(job: Job, stranger: Job) -> None:
+    ran = stranger.once("--source", "missive")
+
+    assert_told(ran, 2, "missive: the key acts for", "--new-identity", "SYNCJOB_STATE_DIR")
+    assert dict(ran.asked) == {"missive": 1}
     assert difference(job.sqlite, job.sandbox) == []
+
+
+def test_another_user_is_accepted_by_a_word_that_reads_everything_anew(stranger: Job) -> None:
+    assert_told(stranger.once("--new-identity"), 2, "once --full-resync --new-identity")
+
+    ran = stranger.once("--full-resync", "--new-identity", "--json")
+
+    assert "--new-identity" not in ran.err
+    assert [problem for problem in stranger.differences() if "too many" not in problem] == []
+    assert stranger.once("--json").exit in (0, 3, 4)
 
 
 def test_a_server_that_answers_with_errors_is_tried_again_by_the_next_run(job: Job) -> None:

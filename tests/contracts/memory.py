@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from syncjob.core.errors import SyncjobError
+from syncjob.core.errors import SyncjobError, Transient
 from syncjob.core.model import ATTACHMENTS, EMAILS, Batch, FeedRow, Json, Position, Receipt
 from syncjob.core.ports import Clock
 from syncjob.core.tables import SQL_TABLES
@@ -36,6 +36,8 @@ class MemoryDestination:
 
     def deliver(self, batch: Batch, *, by_content: bool = False) -> Receipt:
         self._fail()
+        if batch.after and batch.after != self.held.position:
+            raise Transient(f"{self.name} was set back, or written by somebody else, meanwhile")
         emails = [row for row in batch.rows if row.stream == EMAILS]
         rows: dict[str, dict[str, Rendered]] = {stream: {} for stream in SQL_TABLES}
         for row in batch.rows:

@@ -46,6 +46,10 @@ class Place:
     """As a person would who has the database open: in the row of this stream and key, set a column to a text."""
     remove: Callable[[str, str], None]
     """Likewise, take a row away."""
+    many = 2_500
+    """So many rows come in several pages."""
+    misses_what_is_removed = True
+    """Whether a row that is delivered as it was is looked for."""
 
     def __init__(self, make: Callable[[], Destination], clock: HandClock) -> None:
         self._make, self.clock, self._open = make, clock, list[Destination]()
@@ -53,6 +57,10 @@ class Place:
     def open(self) -> Destination:
         self._open.append(self._make())
         return self._open[-1]
+
+    def shown(self, row: Mapping[str, Json]) -> Mapping[str, Json]:
+        """A row as this place can show it."""
+        return row
 
     def close(self) -> None:
         for destination in self._open:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from syncjob.core.errors import ConfigError, Transient
-from syncjob.core.model import Receipt
+from syncjob.core.model import Batch, Receipt
 from syncjob.destinations import ATTACHMENTS, SqlDestination, postgres_url, sqlite_url
 from tests.contracts.places import (
     LATER,
@@ -43,6 +43,17 @@ def test_equal_rows_are_not_touched(sql_place: Place) -> None:
     deliver(destination, task("1", title="New"), task("2"), seq=3)
     assert stamps(sql_place, "tasks") != before[:1]
     assert stamps(sql_place, "emails", "attachments") == before[1:]
+
+
+def test_one_that_stands_elsewhere_than_the_batch_says_is_not_written(sql_place: Place) -> None:
+    destination = ready(sql_place)
+    deliver(destination, task("1"), seq=1)
+    deliver(destination, task("2"), seq=5)
+    for elsewhere in (1, 9):
+        with pytest.raises(Transient, match="was set back"):
+            destination.deliver(Batch((task("3"),), at(12), after=at(elsewhere)))
+    assert (list(rows(sql_place)), destination.position()) == (["1", "2"], at(5))
+    assert destination.deliver(Batch((task("3"),), at(12), after=at(5))) == Receipt(1)
 
 
 def test_the_contract_s_types_are_what_sql_sees(sql_place: Place) -> None:

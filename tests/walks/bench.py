@@ -94,8 +94,8 @@ class FusedStore(Store):
     """A store with a durable point on both sides of each commit."""
 
     def __init__(self, path: Path, fuse: Fuse) -> None:
-        super().__init__(path)
         self._fuse = fuse
+        super().__init__(path)
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:

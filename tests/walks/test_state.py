@@ -2,16 +2,20 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from syncjob.core import digest
 from syncjob.core.errors import ConfigError
 from syncjob.core.model import EMAILS, TASKS, Answer, Call
 from syncjob.spool import Spool, UnknownLeaf
 from syncjob.store import Store
+from syncjob.store.engine import MIGRATIONS
 
 from .bench import Bench
 
@@ -107,6 +111,84 @@ def test_a_position_is_trusted_only_in_the_past_that_it_comes_from(tmp_path: Pat
         assert tx.feed.trusts(early)
         assert not tx.feed.trusts(late)  # the same seq, but of a past that this mirror does not know
     restored.close()
+
+
+# -- upgrades
+
+
+def stored(folder: Path, query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(folder / "mirror.db")) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_digests_of_an_older_version_are_made_again_without_a_new_seq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, tasks=20, conversations=5)
+    bench.run()
+    bench.sandbox.world.teamwork.delete_task(int(min(bench.held(TASKS))))
+    bench.cycle()
+    kept = "SELECT stream, key, data, seq, observed, deleted_at FROM rows ORDER BY 1, 2"
+    seq, before = bench.seq(), stored(tmp_path, kept)
+    monkeypatch.setattr(digest, "VERSION", "2")
+    monkeypatch.setattr(digest, "EMPTY", (None,))
+    bench.reopen()
+    assert stored(tmp_path, "SELECT count(*) FROM rows WHERE digest NOT LIKE '2-%'") == [(0,)]
+    assert stored(tmp_path, kept) == before
+    bench.rhythm = replace(bench.rhythm, full_asked=True)
+    bench.reopen()
+    bench.cycle()
+    assert bench.seq() == seq
+    assert bench.differences() == []
+    bench.close()
+
+
+def test_a_digest_made_again_from_the_mirror_is_the_one_that_was_made_first(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tasks=20, conversations=5)
+    bench.run()
+    digests = stored(tmp_path, "SELECT stream, key, digest FROM rows ORDER BY 1, 2")
+    with closing(sqlite3.connect(tmp_path / "mirror.db")) as connection, connection:
+        connection.execute("UPDATE rows SET digest = '0-' || digest")
+        connection.execute("DELETE FROM meta WHERE name = 'digests'")
+    bench.reopen()
+    assert stored(tmp_path, "SELECT stream, key, digest FROM rows ORDER BY 1, 2") == digests
+    bench.close()
+
+
+def test_a_store_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_holds(tmp_path: Path) -> None:
+    """As version 1 made it: with the tables and columns that it had."""
+    bench = Bench(tmp_path, tasks=20, conversations=5)
+    bench.run()
+    tasks, emails, mirror = bench.held(TASKS), bench.held(EMAILS), bench.seq()
+    bench.close()
+    make_old(tmp_path / "mirror.db")
+    bench.open()
+    assert stored(tmp_path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+    assert (bench.held(TASKS), bench.held(EMAILS), bench.seq()) == (tasks, emails, mirror)
+    bench.sandbox.world.teamwork.edit_task(int(min(tasks)), name="after the upgrade")
+    bench.cycle()
+    assert bench.differences() == []
+    assert sum(walk["kind"] == "full" for walk in bench.walks(TASKS)) == 1
+    bench.close()
+
+
+VERSION_1 = {
+    "meta", "epochs", "sources", "streams", "rows", "bodies", "walks", "sightings", "wants", "deletions", "dead_letters", "names",
+    "destinations",
+}  # fmt: skip
+"""The tables that version 1 had."""
+SINCE_THEN = {"wants": ("most",), "dead_letters": ("kind", "about")}
+"""Columns that they got later."""
+
+
+def make_old(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        for name in names - VERSION_1:
+            connection.execute(f"DROP TABLE {name}")
+        for name, columns in SINCE_THEN.items():
+            for column in columns:
+                connection.execute(f"ALTER TABLE {name} DROP COLUMN {column}")
+        connection.execute("DELETE FROM meta WHERE name = 'digests'")
+        connection.execute("PRAGMA user_version = 1")
 
 
 DAY = date(2026, 8, 1)

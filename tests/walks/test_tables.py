@@ -10,7 +10,7 @@ from syncjob.core.diff import diff, doubts
 from syncjob.core.digest import digest, fingerprint
 from syncjob.core.guard import too_many
 from syncjob.core.model import TASKS, Gone, Record, Row, Walk, Want
-from syncjob.core.steps import Absorb, Ask, Begin, Finish, Identify, Rest, Rhythm, Standing, Turn, next_step
+from syncjob.core.steps import Absorb, Ask, Begin, Conclude, Finish, Identify, Rest, Rhythm, Standing, Turn, next_step
 from syncjob.sources.payload import day, from_epoch, instant, stamp
 from syncjob.sources.until import Onward, onward
 
@@ -103,6 +103,7 @@ POLL = Rhythm(timedelta(seconds=60))
 FULL, CHANGES, WANT = walk("full"), walk("changes", 2), Want("look_up", TASKS, "1")
 READ, FAILED = walk("changes", 2, listed=True), replace(WANT, not_before=NOON)
 DONE = walk("full", listed=True)
+CONCLUDED = replace(DONE, concluded=True)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +119,9 @@ DONE = walk("full", listed=True)
         (Standing(checkpoint=NOON, walks=[FULL], changes_at=NOON - timedelta(seconds=60)), POLL, Begin("changes")),
         (Standing(checkpoint=NOON, walks=[FULL, CHANGES], changes_at=NOON), POLL, Turn(CHANGES)),
         (Standing(checkpoint=NOON, walks=[DONE], changes_at=NOON, asks={1: [WANT]}), POLL, Ask(DONE, [WANT])),
-        (Standing(checkpoint=NOON, walks=[DONE], changes_at=NOON, waiting={1: NOON + HOUR}), POLL, Rest(NOON + timedelta(seconds=60))),
-        (Standing(checkpoint=NOON, walks=[DONE], changes_at=NOON), POLL, Finish(DONE)),
+        (Standing(checkpoint=NOON, walks=[CONCLUDED], changes_at=NOON, waiting={1: NOON + HOUR}), POLL, Rest(NOON + timedelta(seconds=60))),
+        (Standing(checkpoint=NOON, walks=[DONE], changes_at=NOON), POLL, Conclude(DONE)),
+        (Standing(checkpoint=NOON, walks=[CONCLUDED], changes_at=NOON), POLL, Finish(CONCLUDED)),
         (Standing(checkpoint=NOON, changes_at=NOON, asks={None: [WANT]}, walks=[DONE]), POLL, Ask(None, [WANT])),
         (Standing(checkpoint=NOON, walks=[READ], asks={2: [WANT]}), POLL, Ask(READ, [WANT])),
         (Standing(checkpoint=NOON, walks=[READ], asks={2: [FAILED]}), POLL, Begin("changes")),

@@ -16,13 +16,13 @@ def matches(formula: str, table: Table) -> list[Record]:
     terms = TERM.findall(inner)
     if re.sub(r"[, ]", "", TERM.sub("", inner)) or not terms:
         raise invalid("INVALID_FILTER_BY_FORMULA", f"The formula for filtering records is invalid: {formula[:80]}")
-    wanted = []
+    wanted: dict[str, set[str]] = {}
     for name, text in terms:
         field = table.find_field(_plain(name))
         if field is None:
             raise invalid("INVALID_FILTER_BY_FORMULA", f"The formula for filtering records is invalid: Unknown field names: {name.lower()}")
-        wanted.append((field.id, _plain(text)))
-    return [record for record in table.records.values() if any(str(record.cells.get(key, "")) == text for key, text in wanted)]
+        wanted.setdefault(field.id, set()).add(_plain(text))
+    return [record for record in table.records.values() if any(str(record.cells.get(key, "")) in texts for key, texts in wanted.items())]
 
 
 def _plain(text: str) -> str:

@@ -12,6 +12,7 @@ from .errors import invalid
 from .things import Base, Record, Table
 from .world import AirtableWorld
 
+Matches = dict[tuple[Any, ...], list[Record]]
 MOST_RECORDS = 10
 BODY = {"records", "fields", "typecast", "performUpsert", "returnFieldsByFieldId"}
 
@@ -33,7 +34,8 @@ def write(world: AirtableWorld, base: Base, table: Table, body: dict[str, Any], 
         raise invalid("INVALID_RECORDS", f"You must provide an array of up to {MOST_RECORDS} record objects")
     reader = Reader(world.switches, typecast=bool(body.get("typecast")))
     merge = _merge_fields(table, body.get("performUpsert"))
-    plans = [_plan(world, table, each, reader, merge, method) for each in given]
+    matches = _by_merge_fields(world, table, merge) if any("id" not in each for each in given if isinstance(each, dict)) else {}
+    plans = [_plan(world, table, each, reader, merge, matches, method) for each in given]
     _check_room(world, base, plans)
     if merge and world.switches.twice_in_one == "422":
         _check_twice(plans, merge)
@@ -60,7 +62,17 @@ def _field(table: Table, name: str) -> str:
     return found.id
 
 
-def _plan(world: AirtableWorld, table: Table, given: Any, reader: Reader, merge: Sequence[str], method: str) -> Planned:
+def _by_merge_fields(world: AirtableWorld, table: Table, merge: Sequence[str]) -> Matches:
+    """The records by what they have in the fields to merge on."""
+    found: Matches = {}
+    for record in table.records.values() if merge else ():
+        found.setdefault(tuple(_folded(world, record.cells.get(key)) for key in merge), []).append(record)
+    return found
+
+
+def _plan(
+    world: AirtableWorld, table: Table, given: Any, reader: Reader, merge: Sequence[str], matches: Matches, method: str
+) -> Planned:
     fields = given.get("fields") if isinstance(given, dict) else None
     if not isinstance(fields, dict) or set(given) - {"id", "fields"}:
         raise invalid("INVALID_RECORDS", "A record needs fields, and nothing else but an id")
@@ -79,14 +91,13 @@ def _plan(world: AirtableWorld, table: Table, given: Any, reader: Reader, merge:
         return Planned(None, cells)
     if not merge:
         raise invalid("INVALID_RECORDS", "An update needs the record's id")
-    return Planned(_match(world, table, cells, merge), cells)
+    return Planned(_match(world, cells, merge, matches), cells)
 
 
-def _match(world: AirtableWorld, table: Table, cells: dict[str, Any], merge: Sequence[str]) -> Record | None:
+def _match(world: AirtableWorld, cells: dict[str, Any], merge: Sequence[str], matches: Matches) -> Record | None:
     if any(key not in cells for key in merge) or (world.switches.empty_key == "422" and any(cells[key] is None for key in merge)):
         raise invalid("INVALID_RECORDS", "A record lacks a field to merge on")
-    wanted = [_folded(world, cells[key]) for key in merge]
-    found = [record for record in table.records.values() if [_folded(world, record.cells.get(key)) for key in merge] == wanted]
+    found = matches.get(tuple(_folded(world, cells[key]) for key in merge), [])
     if len(found) > 1:
         raise invalid(world.switches.many_matches, "Cannot upsert: more than one record matches")
     return found[0] if found else None

@@ -1,0 +1,323 @@
+"""Airtable as a destination.
+
+Airtable has no transactions and no unique keys, and every call counts. So rows go in tens, by PATCH with `performUpsert`, each ten
+all or none; what was written is noted in the ledger ten by ten, and what would be written as it is there is not sent. A crash
+between an answer and its note repeats that one ten, which changes nothing.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
+
+from syncjob.core.errors import ConfigError, Rejected, Transient
+from syncjob.core.model import EMAILS, TASKS, Batch, Entry, FeedRow, Json, Position, Receipt, Rejection
+from syncjob.core.ports import Clock, Ledger
+from syncjob.core.tables import SQL_TABLES
+from syncjob.destinations.airtable_api import RECORD_ID, AirtableApi, TooLarge, Unprocessable
+from syncjob.destinations.airtable_cells import cells, hashed, shown
+from syncjob.destinations.airtable_fields import made
+from syncjob.destinations.airtable_schema import Missing, Shape, missing, shapes
+
+log = logging.getLogger("syncjob")
+TEN, PAGE = 10, 100
+SHAPE_HOURS = 24
+"""How long the tables are believed to be as they were last seen. An error makes them be looked at sooner."""
+
+NO_CHOICE, NO_ROW = "INVALID_MULTIPLE_CHOICE_OPTIONS", "ROW_DOES_NOT_EXIST"
+NAMES_A_FIELD = (NO_CHOICE, "INVALID_VALUE_FOR_COLUMN", "UNKNOWN_FIELD_NAME")
+SELECTS = ("singleSelect", "multipleSelects")
+FULL = ("limit", "maximum number of records")
+UNHASHED = ""
+"""Equal to no rendering: the record is written again when its row comes by."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """One row ready to be sent: its cells by column, and the record that holds it, if that is known."""
+
+    row: FeedRow
+    cells: Mapping[str, Json]
+    record: str | None
+
+    @property
+    def key(self) -> str:
+        return self.row.key
+
+
+class AirtableDestination:
+    """A `Destination` in one base. Nothing connects before there is something to send."""
+
+    name = "airtable"
+    streams: tuple[str, ...] = (TASKS, EMAILS)
+
+    def __init__(self, api: AirtableApi, ledger: Ledger, clock: Clock, *, base: str, tables: Mapping[str, str], files: bool = True) -> None:
+        """`tables`: the name or id of each stream's table. `files`: the emails' table shows attachments."""
+        self._api, self._ledger, self._clock = api, ledger, clock
+        self._place: Json = [base, dict(tables), files]
+        self._tables, self._files = tables, files
+        self._shapes: dict[str, Shape] = {}
+        self._looked = False
+
+    def prepare(self) -> Position | None:
+        """How far it has read, by the ledger; None: never, or it is another base now. Asks nobody."""
+        if self._ledger.recall("place") != self._place:
+            for stream in self.streams:
+                self._ledger.strike(stream)
+            self._ledger.note("shapes", None)
+            self._ledger.stand(None)
+            self._ledger.note("place", self._place)
+        kept = self._ledger.recall("shapes")
+        self._shapes = {stream: Shape(**found) for stream, found in kept["shapes"].items()} if kept else {}
+        return self._ledger.position()
+
+    def position(self) -> Position | None:
+        """How far it has read, by the ledger."""
+        return self._ledger.position() if self._ledger.recall("place") == self._place else None
+
+    def deliver(self, batch: Batch, *, by_content: bool = False) -> Receipt:
+        """Send what is not there yet, in tens, each of them noted; then keep the position. Bad rows are told in the receipt.
+
+        Raises ConfigError, before anything is written, where a table does not fit.
+        """
+        self._looked = False
+        if batch.rows and not self._shapes:
+            self._look()
+        written, refused = 0, list[Rejection]()
+        for stream, rows in groupby(sorted(batch.rows, key=attrgetter("stream")), key=attrgetter("stream")):
+            outgoing = self._outgoing(stream, list(rows), refused, by_content=by_content)
+            if outgoing and self._is_stale() and self._look():
+                return Receipt(written, again=True)
+            for start in range(0, len(outgoing), TEN):
+                ten = outgoing[start : start + TEN]
+                try:
+                    bad = self._write(stream, ten)
+                except _Reshaped:
+                    return Receipt(written, again=True)
+                if len(bad) == len(ten) > 1:
+                    raise Transient(f"Airtable refused every row of a request: {bad[0].error}", hint="nothing is lost; see what it says")
+                refused += bad
+                written += len(ten) - len(bad)
+        self._ledger.stand(batch.position)
+        return Receipt(written, tuple(refused))
+
+    def rewrite(self, row: FeedRow) -> None:
+        """Send a row whether or not it is equal."""
+        types = self._shape(row.stream).types
+        known = self._ledger.entries(row.stream, [row.key])
+        record = known[row.key].record if row.key in known else None
+        try:
+            self._upsert(row.stream, [_Outgoing(row, cells(row, types), record)])
+        except (Unprocessable, TooLarge) as error:
+            raise Rejected(f"refused by Airtable: {error}") from None
+
+    def check(self) -> str:
+        """What tables it has, if they fit. Raises ConfigError."""
+        found = shapes(self._api.tables(), self._tables, files=self._files)
+        return " and ".join(f"{self._tables[stream]} with {len(shape.names)} known fields" for stream, shape in found.items())
+
+    def rows(self, stream: str, *, after: str = "", keys: Collection[str] | None = None) -> Iterator[Mapping[str, Json]]:
+        """What it holds of the columns that the table shows, by key. Of a key that is there twice, the oldest record."""
+        shape = self._shape(stream)
+        wanted = sorted(key for key in (self._listed(stream) if keys is None else keys) if key > after)
+        for start in range(0, len(wanted), PAGE):
+            found = self._read(stream, wanted[start : start + PAGE])
+            yield from (shown(stream, found[key][1], shape.types) for key in sorted(found))
+
+    def live(self, stream: str) -> Iterator[str]:
+        """The keys of the records that are not ticked as deleted."""
+        return iter(sorted(key for key, deleted in self._listed(stream).items() if not deleted))
+
+    def rendered(self, row: FeedRow) -> Mapping[str, Json]:
+        """The row as `rows` shows it."""
+        types = self._shape(row.stream).types
+        return shown(row.stream, cells(row, types), types)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._api.close()
+
+    # --- the tables ---
+
+    def missing(self) -> list[Missing]:
+        """What `create` would make."""
+        return missing(self._api.tables(), self._tables, files=self._files)
+
+    def create(self, plan: Sequence[Missing]) -> None:
+        """Make tables and fields. What is there meanwhile, since an answer was lost, is fine."""
+        for each in plan:
+            fields = [made(field) for field in each.fields]
+            if each.table is None:
+                self._make(self._api.create_table, each.name, fields)
+            else:
+                for field in fields:
+                    self._make(self._api.create_field, each.table, field)
+        self._ledger.note("shapes", None)  # so that the new fields are seen at once
+        self._ledger.stand(None)
+
+    def _make(self, create: Callable[[str, Json], None], where: str, what: Json) -> None:
+        try:
+            create(where, what)
+        except Unprocessable as error:
+            if not error.type.startswith("DUPLICATE"):
+                raise ConfigError(f"Airtable does not make it: {error.message}", hint="make it by hand in Airtable") from None
+
+    def _shape(self, stream: str) -> Shape:
+        if not self._shapes:
+            self.prepare()
+        if not self._shapes:
+            self._look()
+        return self._shapes[stream]
+
+    def _is_stale(self) -> bool:
+        """Whether the tables were looked at too long ago."""
+        seen = self._ledger.recall("shapes")
+        limit = self._clock.now() - timedelta(hours=SHAPE_HOURS)
+        return not seen or datetime.fromisoformat(seen["at"]) < limit
+
+    def _look(self) -> bool:
+        """Look at the tables. True: they changed, so all rows have to be compared again. Raises ConfigError where they do not fit."""
+        found = shapes(self._api.tables(), self._tables, files=self._files)
+        before, self._shapes, self._looked = self._shapes, found, True
+        known, ids = self._ledger.recall("tables") or {}, {stream: shape.table for stream, shape in found.items()}
+        for stream in [stream for stream, id_ in ids.items() if known.get(stream, id_) != id_]:
+            self._ledger.strike(stream)
+        self._ledger.note("tables", ids)
+        changed = bool(before) and before != found
+        if changed:
+            self._ledger.stand(None)
+        kept = {stream: asdict(shape) for stream, shape in found.items()}
+        self._ledger.note("shapes", {"at": self._clock.now().isoformat(), "shapes": kept})
+        return changed
+
+    # --- sending ---
+
+    def _outgoing(self, stream: str, rows: Sequence[FeedRow], refused: list[Rejection], *, by_content: bool) -> list[_Outgoing]:
+        """The rows that have to be sent."""
+        types = self._shapes[stream].types
+        known = self._ledger.entries(stream, [row.key for row in rows])
+        there = self._read(stream, [row.key for row in rows]) if by_content else {}
+        found = []
+        for row in rows:
+            try:
+                rendered = cells(row, types)
+            except Rejected as error:
+                refused.append(Rejection(row.stream, row.key, error.message, ""))
+                continue
+            entry = known.get(row.key)
+            if by_content:
+                record, content = there.get(row.key, (None, {}))
+                is_equal = record is not None and shown(stream, content, types) == shown(stream, rendered, types)
+            else:
+                entry = known.get(row.key)
+                record, is_equal = (entry.record, entry.hash == hashed(rendered)) if entry else (None, False)
+            if not is_equal:
+                found.append(_Outgoing(row, rendered, record))
+        return found
+
+    def _write(self, stream: str, rows: Sequence[_Outgoing], *, again: bool = False) -> list[Rejection]:
+        """Write these rows, and halve them where some are refused; those that stand refused alone."""
+        try:
+            self._upsert(stream, rows)
+        except TooLarge:
+            if len(rows) == 1:
+                return [_rejection(rows[0], "too large for Airtable")]
+        except Unprocessable as error:
+            if any(word in error.message.lower() for word in FULL):
+                raise ConfigError(f"Airtable: {error.message}", hint="the base is full: delete records, or change the plan") from None
+            if not self._looked and self._look():
+                raise _Reshaped from None
+            if error.type == NO_ROW:
+                return self._write(stream, self._without(stream, rows, RECORD_ID.findall(error.message)))
+            if len(rows) == 1 and again:
+                return self._refused(stream, rows[0], error)
+            if len(rows) == 1:
+                return self._write(stream, [self._settled(stream, rows[0], error)], again=True)
+        else:
+            return []
+        middle = len(rows) // 2
+        return self._write(stream, rows[:middle]) + self._write(stream, rows[middle:])
+
+    def _upsert(self, stream: str, rows: Sequence[_Outgoing], *, leave_out: Collection[str] = ()) -> None:
+        """One request, and its note."""
+        shape = self._shapes[stream]
+        records = [
+            {"fields": {shape.names[name]: cell for name, cell in each.cells.items() if name not in leave_out}}
+            | ({"id": each.record} if each.record else {})
+            for each in rows
+        ]
+        ids = self._api.upsert(shape.table, records, shape.names[SQL_TABLES[stream].key])
+        hashes = [UNHASHED if leave_out else hashed(each.cells) for each in rows]
+        self._ledger.enter(stream, {each.key: Entry(id_, hash_) for each, id_, hash_ in zip(rows, ids, hashes, strict=True)})
+
+    def _without(self, stream: str, rows: Sequence[_Outgoing], gone: Collection[str]) -> list[_Outgoing]:
+        """The rows, those whose record is gone without its id: they are found by key, or made anew."""
+        lost = [each for each in rows if each.record and (each.record in gone or not gone)]
+        self._ledger.strike(stream, [each.key for each in lost])
+        return [_Outgoing(each.row, each.cells, None) if each in lost else each for each in rows]
+
+    def _settled(self, stream: str, each: _Outgoing, error: Unprocessable) -> _Outgoing:
+        """A refused row as it is tried once more: where its key is in the table twice, by the id of the older record."""
+        if each.record or error.type in NAMES_A_FIELD:
+            return each
+        found = self._read(stream, [each.key])
+        return _Outgoing(each.row, each.cells, found[each.key][0]) if found else each
+
+    def _refused(self, stream: str, each: _Outgoing, error: Unprocessable) -> list[Rejection]:
+        """A row that is refused alone. Where only a new choice may not be made, the rest of it is written."""
+        said = error.message
+        if error.type == NO_CHOICE:
+            types = self._shapes[stream].types
+            with suppress(Unprocessable):
+                self._upsert(stream, [each], leave_out=[name for name, type_ in types.items() if type_ in SELECTS])
+                said += ": its choices were left out; let the token's user make choices, or make it by hand"
+        return [_rejection(each, said)]
+
+    # --- reading ---
+
+    def _listed(self, stream: str) -> dict[str, bool]:
+        """Every key of the table, and whether it is ticked as deleted. Records that nobody knew are noted on the way."""
+        shape = self._shape(stream)
+        key, deleted = (shape.names[name] for name in (SQL_TABLES[stream].key, "deleted"))
+        records = self._by_key(stream, self._api.pages(shape.table, [key, deleted]))
+        known = self._ledger.entries(stream, records)
+        self._ledger.enter(stream, {each: Entry(found["id"], UNHASHED) for each, found in records.items() if each not in known})
+        return {each: bool(found["fields"].get(deleted)) for each, found in records.items()}
+
+    def _read(self, stream: str, keys: Sequence[str]) -> dict[str, tuple[str, dict[str, Json]]]:
+        """The records of these keys: their ids, and their cells by column."""
+        from pyairtable.formulas import EQ, OR, Field
+
+        shape = self._shape(stream)
+        names = {name: column for column, name in shape.names.items()}
+        found: dict[str, tuple[str, dict[str, Json]]] = {}
+        for start in range(0, len(keys), PAGE):
+            terms = [EQ(Field(shape.names[SQL_TABLES[stream].key]), key) for key in keys[start : start + PAGE]]
+            records = self._by_key(stream, self._api.pages(shape.table, list(names), formula=str(OR(*terms))))
+            found |= {key: (each["id"], {names[name]: cell for name, cell in each["fields"].items()}) for key, each in records.items()}
+        return found
+
+    def _by_key(self, stream: str, records: Sequence[Json]) -> dict[str, Json]:
+        """Records by key, the oldest of each; a key that is there twice is told."""
+        name = self._shapes[stream].names[SQL_TABLES[stream].key]
+        found: dict[str, Json] = {}
+        for each in sorted(records, key=lambda record: (record["createdTime"], record["id"])):
+            if key := each["fields"].get(name):
+                if key in found:
+                    log.warning(
+                        "airtable: %s has several records for %s %r: %s is kept up to date; delete %s",
+                        self._tables[stream], name, key, found[key]["id"], each["id"],
+                    )  # fmt: skip
+                found.setdefault(key, each)
+        return found
+
+
+class _Reshaped(Exception):
+    """The tables changed while rows were sent."""
+
+
+def _rejection(each: _Outgoing, what: str) -> Rejection:
+    return Rejection(each.row.stream, each.key, f"refused by Airtable: {what}", "")

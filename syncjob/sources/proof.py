@@ -1,0 +1,106 @@
+"""How a record is proven to be gone: never by its absence, and never by one answer.
+
+A *suspect* is a live row that a complete list did not show. First a control is asked for by the same route: a record that
+the list did show. When it is found, up to ten suspects are *opened* and asked for one by one. One that is not found is a
+*claim*. Then a control is asked for again: when it is found still, soon after, the claims are true. So a route that answers
+404 to everything proves nothing. Where nothing was met that could be a control, a second 404 has to do, and the guard holds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from syncjob.core.errors import Transient
+from syncjob.core.model import CLAIM, CONVERSATIONS, OPENED, PROOF, SUSPECT, UNPROVEN, Answer, Call, Gone, Json, Page, Record, Walk, Want
+from syncjob.core.ports import Known
+from syncjob.core.questions import together
+
+BATCH, CONTROLS = 10, 3
+SOON = timedelta(minutes=5)
+"""How far apart the two controls may be that vouch for the look-ups between them."""
+NOT_FOUND, NO_CONVERSATION = "not found", "its conversation is not found"
+
+Route = Callable[[str, str], Call]
+"""(stream, key) -> the call that asks for one record."""
+Look = Callable[[Walk, str, str, Answer, Known], Page | None]
+"""(walk, stream, key, answer, known) -> what a record's own answer says; None: there is no such record."""
+
+
+def batch(wants: Sequence[Want]) -> Sequence[Want]:
+    """The wants of a proof that the next call decides on: one that is opened, else claims, else new suspects."""
+    for kind in (OPENED, CLAIM, SUSPECT):
+        if found := [want for want in wants if want.kind == kind]:
+            alike = [want for want in found if want.stream == found[0].stream]
+            return alike[:1] if kind == OPENED else together(alike, BATCH)
+    return ()
+
+
+def call(wants: Sequence[Want], known: Known, route: Route) -> Call:
+    """The control's look-up; that of the suspect itself when it is opened, or when there is no control."""
+    want = wants[0]
+    assert want.walk is not None  # suspects always belong to a walk
+    control = None if want.kind == OPENED else known.control(want.walk, want.stream, want.about.get("failed", 0))
+    asked = route(want.stream, control or want.key)
+    about = {"control": control, "kind": want.kind, "stream": want.stream, "wants": [[each.key, dict(each.about)] for each in wants]}
+    return Call("proof", asked.path, asked.params, about, asked.accept)
+
+
+def read(walk: Walk, asked: Call, answer: Answer, known: Known, look: Look) -> Page:
+    """What a look-up or a control says of the suspects that it was asked for."""
+    about, stream, kind = asked.about, asked.about["stream"], asked.about["kind"]
+    key, said = about["wants"][0]
+    found = look(walk, stream, about["control"] or key, answer, known)
+    if about["control"]:
+        return _read_control(walk, asked, answer, known, is_there=found is not None and _shows(found, about["control"]))
+    if found is not None:
+        return replace(found, settled=found.settled + _all_kinds(key))
+    if kind == CLAIM:
+        return Page((_gone(stream, key, known, UNPROVEN),), settled=_all_kinds(key))
+    claim = Want(CLAIM, stream, key, {"opened": said.get("opened")}, walk.id)
+    return Page(wants=(claim,), settled=((kind, key),))
+
+
+def _read_control(walk: Walk, asked: Call, answer: Answer, known: Known, *, is_there: bool) -> Page:
+    about, stream, kind = asked.about, asked.about["stream"], asked.about["kind"]
+    if answer.date is None:
+        raise Transient("the answer has no `Date`, so nobody knows how fresh it is", hint="the next run tries again")
+    if not is_there:
+        return _not_even_the_control(walk, stream, kind, about["wants"])
+    if kind == SUSPECT:
+        opened = tuple(Want(OPENED, stream, key, {"opened": answer.date.isoformat()}, walk.id) for key, _ in about["wants"])
+        return Page(wants=opened, settled=tuple((SUSPECT, want.key) for want in opened))
+    fresh = [key for key, said in about["wants"] if _is_soon(said.get("opened"), answer.date)]
+    stale = tuple(Want(SUSPECT, stream, key, walk=walk.id) for key, _ in about["wants"] if key not in fresh)
+    why = NO_CONVERSATION if stream == CONVERSATIONS else NOT_FOUND
+    records = tuple(_gone(stream, key, known, why) for key in fresh)
+    return Page(records, wants=stale, settled=tuple((CLAIM, key) for key, _ in about["wants"]))
+
+
+def _not_even_the_control(walk: Walk, stream: str, kind: str, wants: Sequence[tuple[str, Mapping[str, Json]]]) -> Page:
+    """Try another control; after some that failed, wait: the source contradicts itself."""
+    failed = wants[0][1].get("failed", 0) + 1
+    again = tuple(Want(kind, stream, key, {**said, "failed": failed}, walk.id) for key, said in wants)
+    if failed % CONTROLS:
+        return Page(wants=again)
+    problem = f"{stream}: what its list shows is not found by id either, so nothing is deleted ({len(wants)} records are not in the list)"
+    return Page(wants=again, problem=problem)
+
+
+def _shows(page: Page, key: str) -> bool:
+    return any(record.key == key and record.gone is None for record in page.records)
+
+
+def _is_soon(opened: str | None, now: datetime) -> bool:
+    return opened is not None and abs(now - datetime.fromisoformat(opened)) <= SOON
+
+
+def _gone(stream: str, key: str, known: Known, why: str) -> Record:
+    """The record as it was known last, gone; one that only a destination knows has no content."""
+    row = known.rows(stream, [key]).get(key)
+    if row is None:
+        return Record(stream, key, None, gone=Gone(why))
+    return Record(stream, key, row.data, row.version, row.updated_at, row.parent, gone=Gone(why))
+
+
+def _all_kinds(key: str) -> tuple[tuple[str, str], ...]:
+    return tuple((kind, key) for kind in PROOF)

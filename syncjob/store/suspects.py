@@ -1,0 +1,102 @@
+"""Suspects: live rows that a walk over everything did not meet, and controls: those that it did.
+
+Both are found by SQL alone, since there may be as many of them as there are rows.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from syncjob.core.model import CONVERSATIONS, PROOF, SUSPECT, Row, Walk
+from syncjob.store.tables import deletions, rows, sightings, strangers, wants
+from syncjob.store.walks import PENDING
+
+CONTROLS = 12
+MET_LIVE = ("unchanged", "created", "updated", "restored")
+
+LIVE = rows.c.deleted_at.is_(None), rows.c.data.is_not(None)
+WALK: sa.BindParameter[int] = sa.bindparam("walk")
+STREAM: sa.BindParameter[str] = sa.bindparam("stream")
+SOURCE: sa.BindParameter[str] = sa.bindparam("source")
+
+
+def _suspects(found: sa.Select[Any]) -> sa.Insert:
+    """Wants for the (stream, key) that a query finds; a suspect of an earlier walk passes to this one."""
+    names = ["stream", "key", "source", "walk", "kind", "about", "tries"]
+    values = SOURCE, WALK, sa.literal(SUSPECT), sa.literal({}, sa.JSON), sa.literal(0)
+    statement = insert(wants).from_select(names, found.add_columns(*values))
+    return statement.on_conflict_do_update(index_elements=["source", "kind", "key"], set_={"walk": statement.excluded.walk})
+
+
+def _sighted(stream: Any, key: Any) -> sa.Exists:
+    return sa.exists().where(sightings.c.walk == WALK, sightings.c.stream == stream, sightings.c.key == key)
+
+
+parents = rows.alias("parents")
+UNMET = _suspects(
+    sa.select(rows.c.stream, rows.c.key).where(
+        rows.c.stream == STREAM, *LIVE, rows.c.observed < sa.bindparam("first"), ~_sighted(rows.c.stream, rows.c.key)
+    )
+)
+ORPHANS = _suspects(
+    sa.select(rows.c.stream, rows.c.key)
+    .join(parents, (parents.c.stream == CONVERSATIONS) & (parents.c.key == rows.c.parent))
+    .where(rows.c.stream == STREAM, *LIVE, parents.c.deleted_at.is_not(None))
+    .where(~sa.exists().where(deletions.c.stream == CONVERSATIONS, deletions.c.key == rows.c.parent))
+)
+UNKNOWN = _suspects(sa.select(strangers.c.stream, strangers.c.key).where(strangers.c.stream == STREAM))
+MEET = insert(sightings).from_select(
+    ["walk", "stream", "key", "verdict"],
+    sa.select(WALK, wants.c.stream, wants.c.key, sa.literal(PENDING)).where(
+        wants.c.walk == WALK, wants.c.source == SOURCE, wants.c.kind == SUSPECT, wants.c.stream == STREAM
+    ),
+)
+CONTROL = (
+    sa.select(rows.c.key)
+    .where(rows.c.stream == STREAM, *LIVE)
+    .where(
+        sa.exists().where(
+            sightings.c.walk == WALK,
+            sightings.c.verdict.in_(MET_LIVE),
+            sa.or_(
+                (sightings.c.stream == rows.c.stream) & (sightings.c.key == rows.c.key),
+                (sightings.c.stream == CONVERSATIONS) & (sightings.c.key == rows.c.parent),
+            ),
+        )
+    )
+    .where(~sa.exists().where(wants.c.stream == rows.c.stream, wants.c.key == rows.c.key, wants.c.kind.in_(PROOF)))
+    .where(~sa.exists().where(deletions.c.key.in_([rows.c.key, rows.c.parent])))
+    .order_by(rows.c.observed.desc(), rows.c.key)
+    .limit(CONTROLS)
+)
+STALEST = rows.select().where(rows.c.stream == STREAM, *LIVE).order_by(rows.c.listed.nulls_first(), rows.c.key)
+
+
+class Suspects:
+    """Suspects within one transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def conclude(self, walk: Walk, source: str, enumerated: str) -> bool:
+        """Suspect what a complete walk did not meet, and whatever else nobody vouches for; False: the walk met nothing at all."""
+        asked = {"walk": walk.id, "source": source, "first": walk.first_observation}
+        seen = sa.select(sa.exists().where(sightings.c.walk == walk.id, sightings.c.stream == enumerated))
+        is_empty = not self._connection.execute(seen).scalar_one()
+        self._connection.execute(UNMET, asked | {"stream": enumerated})
+        for statement in (ORPHANS, UNKNOWN):
+            self._connection.execute(statement, asked | {"stream": walk.stream})
+        self._connection.execute(MEET.on_conflict_do_nothing(), asked | {"stream": walk.stream})
+        return not is_empty
+
+    def control(self, walk: int, stream: str, skip: int) -> str | None:
+        """A live record that the walk met, or whose parent it met, and that nobody doubts. `skip`: another one than before."""
+        found = self._connection.execute(CONTROL, {"walk": walk, "stream": stream}).scalars().all()
+        return found[skip % len(found)] if found else None
+
+    def stalest(self, stream: str, live: int) -> Sequence[Row]:
+        """The hundredth part, rounded up, of a stream's live rows whose children were listed longest ago."""
+        query = STALEST.limit(-(-live // 100))
+        return [Row(*found) for found in self._connection.execute(query, {"stream": stream})]

@@ -1,0 +1,210 @@
+"""Each fault at each request of a cycle: what the source makes of it. `python -m tests.walks.faults` prints the table."""
+
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from unittest.mock import patch
+
+from syncjob.core.errors import SyncjobError
+from syncjob.core.model import EMAILS, TASKS
+from syncjob.sandbox import Sandbox
+from syncjob.sandbox.faults import Fault, Kind
+from syncjob.sources import missive, teamwork
+
+from .bench import OVERLAP, Bench, Clock, new_folder
+from .edits import edit_mails, edit_tasks
+from .wire import TRIES, WiredBench
+
+ONCE, STUBBORN = 1, TRIES
+"""How often a fault strikes: once, so that trying again helps, or at every try."""
+SCENES = [(face, phase) for face in ("teamwork", "missive") for phase in ("backfill", "changes")]
+STREAMS = {"teamwork": TASKS, "missive": EMAILS}
+WHAT = {"teamwork": ("task",), "missive": ("email", "attachment")}
+CALM_CYCLES = {"teamwork": 1, "missive": 2}
+"""Missive's trash and junk take turns, so it needs two cycles to see everything."""
+
+REFUSED = {Kind.LIMIT, Kind.LIMIT_BODY_ONLY, Kind.LIMIT_HTTP_DATE}
+HELD_OFF = {Kind.LIMIT_EMPTY, Kind.LIMIT_400}
+NO_ANSWER = {
+    Kind.ERROR_HTML, Kind.ERROR_JSON, Kind.ERROR_EMPTY, Kind.BAD_GATEWAY_HTML, Kind.UNAVAILABLE_JSON, Kind.UNAVAILABLE_EMPTY,
+    Kind.RESET_BEFORE_BODY, Kind.RESET_WITHIN_BODY, Kind.ANSWER_LOST, Kind.HANG, Kind.TRUNCATED_JSON, Kind.LOGIN_PAGE,
+}  # fmt: skip
+GAPS = {("missive", Kind.FORBIDDEN), ("missive", Kind.NOT_FOUND), ("missive", Kind.PREVIOUS_PAGE)}
+"""What is believed though it should not be: a refusal of what was just listed, and a list's page as another list's."""
+HARMLESS = {Kind.DUPLICATE_ROWS, Kind.DATE_SKEWED}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A fault that strikes the `at`-th request of a cycle, and the `times - 1` after it."""
+
+    face: str
+    phase: str
+    kind: Kind
+    at: int
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How a case went: the exit code of the cycle that was struck, and what was wrong, if anything."""
+
+    case: Case
+    exit: int
+    wrong: tuple[str, ...]
+
+
+def exits(kind: Kind, times: int) -> set[int]:
+    """The exit codes that the contract has for a fault. A status may be an answer, according to what was asked."""
+    if kind == Kind.UNAUTHORIZED:
+        return {2}
+    if kind in HARMLESS | HELD_OFF or (kind in REFUSED | NO_ANSWER and times == ONCE):
+        return {0}
+    return {0, 3}  # 0 if all came in all the same, which `play` checks
+
+
+@dataclass
+class Stage:
+    """One face before a cycle of one kind, ready to be played again and again."""
+
+    face: str
+    phase: str
+    folder: Path
+    sandbox: Sandbox
+    clock: Clock
+    edited: float = 0.0
+    start: float = 0.0
+    cost: int = 0
+    plays: Iterator[int] = field(default_factory=lambda: iter(range(10**9)))
+
+    def play(self, case: Case) -> Played:
+        """The cycle with the fault, then calm ones; looked at after each."""
+        self.sandbox.faults.at(case.at, Fault(case.kind), face=self.face, times=case.times)
+        with self._bench() as bench:
+            exit_ = self._cycle(bench)
+            wrong = [f"exit {exit_}"] * (exit_ not in exits(case.kind, case.times)) + self._unsafe(bench)
+            if exit_ == 0 and case.kind not in HELD_OFF:
+                wrong += [f"exit 0, but {line}" for line in bench.differences_of(*WHAT[self.face])]
+            self.sandbox.faults.clear()
+            for _ in range(CALM_CYCLES[self.face]):
+                bench.clock.at += 61
+                after = self._cycle(bench)
+                wrong += [f"exit {after} afterwards"] * (after != 0) + self._unsafe(bench)
+            wrong += bench.differences_of(*WHAT[self.face])
+        return Played(case, exit_, tuple(wrong))
+
+    def rehearse(self) -> None:
+        """The cycle without a fault: how many requests it takes."""
+        before = len(self.sandbox.log)
+        with self._bench() as bench:
+            assert self._cycle(bench) == 0
+            assert bench.differences_of(*WHAT[self.face]) == []
+            self.cost = len(self.sandbox.log) - before
+
+    @contextmanager
+    def _bench(self) -> Iterator[Bench]:
+        self.clock.at = self.start
+        self.sandbox.forget_pages()
+        folder = self.folder.with_name(f"play-{next(self.plays)}")
+        shutil.copytree(self.folder, folder)
+        bench = WiredBench(folder, sandbox=self.sandbox, clock=self.clock)
+        try:
+            yield bench
+        finally:
+            bench.close()
+            shutil.rmtree(folder)
+
+    def _cycle(self, bench: Bench) -> int:
+        try:
+            bench.run(self.face)
+        except SyncjobError as error:
+            return error.exit
+        return 0
+
+    def _unsafe(self, bench: Bench) -> list[str]:
+        """What must never be, not even between two cycles."""
+        truth = bench.sandbox.truth
+        live = {TASKS: truth.tasks(), EMAILS: truth.emails()}[STREAMS[self.face]]
+        with sqlite3.connect(bench.folder / "mirror.db") as mirror:
+            gone = mirror.execute("SELECT key FROM rows WHERE stream = ? AND deleted_at IS NOT NULL", (STREAMS[self.face],)).fetchall()
+            dead = mirror.execute("SELECT key, error FROM dead_letters").fetchall()
+            full = mirror.execute("SELECT count(*) FROM walks WHERE kind = 'full' AND finished_at IS NULL").fetchone()[0]
+        mirror.close()
+        with bench.store.read() as tx:
+            checkpoint, identity = tx.walks.stream(STREAMS[self.face])["checkpoint"], tx.walks.source(self.face)["identity"] or ""
+        passed = checkpoint and not full and (checkpoint - OVERLAP).timestamp() > self.edited
+        unread = bench.differences_of(*WHAT[self.face]) if passed else []
+        return [
+            *(f"{key} is falsely deleted" for (key,) in gone if key in live),
+            *(f"a dead letter: {letter}" for letter in dead),
+            *(f"checkpoint {checkpoint} is past: {line}" for line in unread),
+            *[f"whose key is it: {identity}"] * ("?" in identity),
+        ]
+
+
+@contextmanager
+def stage(face: str, phase: str) -> Iterator[Stage]:
+    """A small world whose lists have several pages."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(new_folder())
+        for module, name, value in ((teamwork, "PAGE_SIZE", 5), (missive, "LIST_LIMIT", 3), (missive, "BODIES", 4)):
+            stack.enter_context(patch.object(module, name, value))
+        bench = WiredBench(folder / "before", seed=3, tasks=12, conversations=4)
+        found = Stage(face, phase, folder / "before", bench.sandbox, bench.clock)
+        if phase == "changes":
+            bench.run(face)
+            _edit(face, bench)
+            found.edited = bench.clock.at
+            bench.clock.at += OVERLAP.total_seconds() + 60
+        bench.close()
+        found.start = bench.clock.at
+        found.rehearse()
+        yield found
+
+
+def _edit(face: str, bench: Bench) -> None:
+    rng = Random(5)
+    for _ in range(6):
+        bench.clock.at += 3
+        (edit_tasks if face == "teamwork" else edit_mails)(bench.sandbox, rng)
+    bench.clock.at += timedelta(seconds=1).total_seconds()
+
+
+def cases(stage: Stage) -> list[Case]:
+    """Each fault at each request, once and stubborn."""
+    positions = range(1, stage.cost + 1)
+    kinds = [kind for kind in Kind if (stage.face, kind) not in GAPS]
+    return [Case(stage.face, stage.phase, kind, at, times) for kind in kinds for at in positions for times in (ONCE, STUBBORN)]
+
+
+def table(played: list[Played]) -> str:
+    """A line per fault, a column per scene: how often, and with which exit codes."""
+    scenes = list(dict.fromkeys((each.case.face, each.case.phase) for each in played))
+    lines = [f"{'fault':<18}" + "".join(f"{' '.join(scene):<26}" for scene in scenes)]
+    for kind in Kind:
+        cells = []
+        for scene in scenes:
+            codes = Counter(each.exit for each in played if each.case.kind == kind and (each.case.face, each.case.phase) == scene)
+            cells.append(f"{', '.join(f'{count} x exit {code}' for code, count in sorted(codes.items())):<26}")
+        lines.append(f"{kind.value:<18}" + "".join(cells))
+    wrong = [f"{each.case}: {'; '.join(each.wrong[:3])}" for each in played if each.wrong]
+    return "\n".join([*lines, *wrong, f"{len(played)} combinations run, {len(wrong)} went wrong"])
+
+
+def main() -> int:
+    played = []
+    for scene in SCENES:
+        with stage(*scene) as found:
+            played += [found.play(case) for case in cases(found)]
+    print(table(played))
+    return any(each.wrong for each in played)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
