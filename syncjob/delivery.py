@@ -1,6 +1,7 @@
 """Delivery: the changes feed -> destination, at the destination's own pace."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
@@ -90,10 +91,11 @@ class DestinationPart:
 
     def failed(self, error: SyncjobError) -> None:
         """Note a failed step for `status`; the next one asks the destination again where it stands."""
-        with self._store.begin() as tx:
-            tx.feed.note(self.name, seq=self._position.seq if self._position else None, level_at=None, error=error.message)
+        seq = self._position.seq if self._position else None
         self._position = None
         self.destination.close()
+        with suppress(SyncjobError), self._store.begin() as tx:  # what failed may be the disk of the store, too
+            tx.feed.note(self.name, seq=seq, level_at=None, error=error.message)
 
     def retry(self, letters: Sequence[Letter]) -> int:
         """Deliver the present rows of these dead letters and nothing else; how many were refused again."""

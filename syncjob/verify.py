@@ -61,10 +61,10 @@ class Comparison:
         while after != until:
             with self._store.read() as tx:
                 page = tx.feed.stretch(stream, after=after, until=until)
-                refused = tx.feed.refused(self._destination.name, stream, [row.key for row in page])
+                refused = tx.feed.refused(self._destination.name, _home(stream), [_home_key(stream, row.key, row.data) for row in page])
             if not page:
                 return
-            yield from ((row, row.key in refused) for row in page)
+            yield from ((row, _home_key(stream, row.key, row.data) in refused) for row in page)
             after = page[-1].key
 
     def _judge(self, row: FeedRow, held: Held | None, *, refused: bool) -> Finding:
@@ -85,25 +85,36 @@ class Comparison:
         return Finding("refused", row.key) if refused else Finding("differs", row.key, columns, row)
 
     def _alone(self, stream: str, live: Mapping[str, Held]) -> Iterator[Finding]:
-        """Live rows that the mirror has not fed to the destination; an attachment belongs to its email."""
+        """Live rows that the mirror has not fed to the destination."""
         if not live:
             return
-        home = EMAILS if stream == ATTACHMENTS else stream
-        homes = {key: str(row["email_id"] if stream == ATTACHMENTS else key) for key, row in live.items()}
+        home, homes = _home(stream), {key: _home_key(stream, key, row) for key, row in live.items()}
         with self._store.read() as tx:
-            rows, strangers = tx.mirror.rows(home, [*homes.values()]), tx.strangers.among(home, [*homes.values()])
-            sure = tx.walks.enumerated(home)
+            rows, strangers = tx.mirror.rows(home, {*homes.values()}), tx.strangers.among(home, {*homes.values()})
+            refused = tx.feed.refused(self._destination.name, home, {*homes.values()})
+            unsure = {*strangers} if tx.walks.enumerated(home) else {*homes.values()}
         for key, held in live.items():
-            row, strange = rows.get(homes[key]), homes[key] in strangers
-            verdict = _of_known(row, self._through) if row else "extra" if sure and not strange else "unproven"
+            verdict = self._of_alone(rows.get(homes[key]), refused=homes[key] in refused, unsure=homes[key] in unsure)
             yield Finding(verdict, key, remedy=FeedRow(stream, key, 0, held, self._now) if verdict == "extra" else None)
 
+    def _of_alone(self, row: Row | None, *, refused: bool, unsure: bool) -> Verdict:
+        """What a live row is, from what the mirror has of it, or of its email."""
+        if refused:
+            return "refused"
+        if row is None:
+            return "unproven" if unsure else "extra"
+        if row.seq is None:
+            return "waiting"
+        return "behind" if row.seq > self._through else "extra"
 
-def _of_known(row: Row, through: int) -> Verdict:
-    """What a live row is that is not in the feed, though the mirror knows it, or its email."""
-    if row.seq is None:
-        return "waiting"
-    return "behind" if row.seq > through else "extra"
+
+def _home(stream: str) -> str:
+    """The stream whose rows bring those of another one along: an attachment stands and falls with its email."""
+    return EMAILS if stream == ATTACHMENTS else stream
+
+
+def _home_key(stream: str, key: str, row: Held) -> str:
+    return str(row["email_id"]) if stream == ATTACHMENTS else key
 
 
 def _stretches(rows: Iterable[Held], key: str) -> Iterator[tuple[Mapping[str, Held], str | None]]:

@@ -1,7 +1,9 @@
 """Delivery survives a crash between any two steps, a destination that is set back meanwhile, and a second writer."""
 
 import shutil
+import threading
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from syncjob.core.model import EMAILS, TASKS, Batch, Change, FeedRow, Json, Posi
 from syncjob.core.ports import Destination
 from syncjob.delivery import DestinationPart
 from syncjob.destinations import SqlDestination, sqlite_url
-from syncjob.store import Store
+from syncjob.drive import Cycle
+from syncjob.store import Store, Tx
 from tests.contracts.memory import Held, MemoryDestination
 from tests.contracts.places import NOON, HandClock, attachment, deliver, email, task
 from tests.walks.bench import Crash, Fuse, FusedStore, new_folder
@@ -187,6 +190,23 @@ def test_two_mirrors_that_write_to_one_destination_never_leave_a_hole(store: Sto
     with store.read() as tx:
         assert tx.strangers.some(TASKS) == ["other"]
     other.close()
+
+
+class FullDisk(Store):
+    """A store that can be read, but has no room to write."""
+
+    @contextmanager
+    def begin(self) -> Iterator[Tx]:
+        raise Transient("no room left")
+        yield
+
+
+def test_a_disk_that_is_full_for_the_store_too_is_told_and_stops_nobody(store: Store, tmp_path: Path) -> None:
+    destination = MemoryDestination("memory", CLOCK, fault=Transient("no room left for the rows"))
+    full = FullDisk(tmp_path / "mirror.db")
+    cycle = Cycle([], [DestinationPart(destination, full, CLOCK)], threading.Event(), lambda name, take: take())
+    assert [error and error.message for error in cycle.run().errors.values()] == ["no room left for the rows"]
+    full.close()
 
 
 def test_an_email_that_is_refused_takes_its_attachments_with_it(store: Store) -> None:

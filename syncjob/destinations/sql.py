@@ -186,7 +186,7 @@ class SqlDestination:
         if not by_content:
             return frozenset(there)
         words = {row[key.name]: row for row in self._read(conn, table, self._dialect.among(key, there))}
-        return frozenset(found for found in there if words[found] == _named(table, rows[found].values))
+        return frozenset(found for found in there if words.get(found) == _named(table, rows[found].values))
 
     def _live_attachments(self, conn: sa.Connection, emails: Sequence[str]) -> Sequence[Mapping[str, Json]]:
         table = self._tables[ATTACHMENTS]
