@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,3 +110,11 @@ def is_one_screen(text: str) -> bool:
     """Whether a message fits on a terminal of 24 lines, and no line is absurdly long."""
     lines = text.splitlines()
     return len(lines) <= SCREEN and all(len(line) <= 400 for line in lines)
+
+
+def until(true: Callable[[], object], *, seconds: float = 60) -> None:
+    """Wait for something that another process does."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
