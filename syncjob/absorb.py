@@ -69,7 +69,7 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
     later = now + PAUSE if page.problem else None
     tx.walks.want(source.name, [replace(want, not_before=want.not_before or later) for want in (*page.wants, *questions)])
     if walk:
-        tx.walks.doom(walk.id, [*_told(plan), *_strangers(page, rows, tx)], observed=leaf.observed)
+        tx.walks.doom(walk, [*_told(plan), *_strangers(page, rows, tx)], observed=leaf.observed)
         _advance(page, leaf, walk, plan, tx)
         if walk.kind == "sweep":
             _count_late(page, rows, walk.stream, tx)
@@ -173,7 +173,7 @@ def finish(
         fetched, pending = sum(verdicts.values()), verdicts.pop(PENDING, 0)
         error = details["unread"] or (f"{pending} of {fetched} records were met, and nothing is known of them" if pending else None)
         if pending:
-            tx.walks.forget_deletions(tx.walks.doomed(walk.id))
+            tx.walks.forget_deletions(each for each in tx.walks.doomed(walk.id) if not each.held)
         else:
             _delete(walk, details, source, tx, now, share=share, allow=allow)
         tx.walks.update(walk.id, finished_at=now, complete=error is None, verdicts=verdicts, fetched=fetched, error=error)
@@ -196,7 +196,7 @@ def _doom_heirs(walk: Walk, source: Source, tx: Tx) -> None:
             gone = Record(parent.stream, parent.key, parent.data, gone=Gone(each.why, each.at))
             heirs = [source.inherit(gone, child) for child in tx.mirror.children(source.stream, parent.key).values()]
             plan = diff(_rows(found := [heir for heir in heirs if heir], tx), found, observed=each.observed)
-            tx.walks.doom(walk.id, _told(plan), observed=each.observed)
+            tx.walks.doom(walk, _told(plan), observed=each.observed)
             tx.walks.sight(walk.id, {(change.record.stream, change.record.key): change.verb for change in _told(plan)})
 
 
@@ -206,7 +206,7 @@ def _delete(
     """Apply the walk's deletions together, or hold them together. A walk over everything replaces what was held before."""
     streams = {walk.stream, source.enumerated}
     if walk.kind != "changes" and details["unread"] is None:
-        tx.walks.lift(streams)
+        tx.walks.lift(walk.id, streams)
     doomed = tx.walks.doomed(walk.id)
     count, live = sum(each.stream == walk.stream for each in doomed), max(details["live"], tx.mirror.live(walk.stream))
     is_doubtful = any(each.why == UNPROVEN for each in doomed)

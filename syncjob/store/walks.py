@@ -189,18 +189,20 @@ class Walks:
 
     # -- deletions, which wait for the end of their walk
 
-    def doom(self, walk: int, changes: Iterable[Change], *, observed: int) -> None:
-        """Note proven deletions; the guard decides on them together when the walk ends. What is held stays so until it is lifted."""
+    def doom(self, walk: Walk, changes: Iterable[Change], *, observed: int) -> None:
+        """Note proven deletions; the guard decides on them together when the walk ends. What is held stays so, but a walk over
+        everything takes it over."""
         for change in changes:
-            values = {"stream": change.record.stream, "key": change.record.key, "walk": walk, "observed": observed,
+            values = {"stream": change.record.stream, "key": change.record.key, "walk": walk.id, "observed": observed,
                       "why": change.deleted_why or "gone", "at": change.deleted_at}  # fmt: skip
             statement = insert(deletions).values(values | {"held": False})
-            again = statement.on_conflict_do_update(index_elements=["stream", "key"], set_=values, where=~deletions.c.held)
-            self._connection.execute(again)
+            mine = ~deletions.c.held if walk.kind == "changes" else None
+            self._connection.execute(statement.on_conflict_do_update(index_elements=["stream", "key"], set_=values, where=mine))
 
-    def lift(self, streams: Collection[str]) -> None:
-        """Forget what is held of these streams: a new walk over everything finds it anew, if it is still true."""
-        self._connection.execute(deletions.delete().where(deletions.c.stream.in_(streams), deletions.c.held))
+    def lift(self, walk: int, streams: Collection[str]) -> None:
+        """Forget what is held of these streams and was not found anew by this walk over everything."""
+        held = deletions.c.held & (deletions.c.walk != walk)
+        self._connection.execute(deletions.delete().where(deletions.c.stream.in_(streams), held))
 
     def spare(self, walk: int | None, stream: str, keys: Collection[str]) -> None:
         """Take back deletions and suspicions of keys that were shown live since; other walks need no verdict on them any more."""

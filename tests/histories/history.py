@@ -14,7 +14,7 @@ from tests.histories.changes import change, great_change
 from tests.histories.chronicle import Chronicle
 from tests.histories.judge import Judge
 from tests.histories.machine import POLL, SWEEP, Machine
-from tests.histories.plan import BY_ID, LIES, SWEEPS, draw
+from tests.histories.plan import BY_ID, LIES, SWEEPS, draw, told
 from tests.walks.bench import Clock, Crash, new_folder
 
 MOST_CRASHES = 4
@@ -63,7 +63,7 @@ class History:
     def run(self) -> Outcome:
         """Play it. Stops at the first cycle that violates something."""
         began = monotonic()
-        self.note(f"{self.plan}")
+        self.note(told(self.plan))
         try:
             self._play()
         except AssertionError as error:

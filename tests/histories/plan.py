@@ -1,7 +1,7 @@
 """What a history is made of, drawn from its seed before anything happens."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
@@ -94,3 +94,9 @@ def _turned(rng: Random, faces: tuple[str, ...]) -> dict[str, Any]:
 
 def _day(rng: Random) -> date:
     return (datetime.fromtimestamp(TUESDAY, UTC) - timedelta(days=rng.choice((0, 30, 150, 250)))).date()
+
+
+def told(plan: Plan) -> str:
+    """The plan in one line: what is not as usual."""
+    usual = {each.name: each.default for each in fields(Plan)}
+    return ", ".join(f"{name}={value}" for name in Plan.__slots__ if name not in ("switches", "kinds") and (value := getattr(plan, name)) != usual[name])
