@@ -68,6 +68,8 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
     tx.letters.answer(source.name, page.settled)
     later = now + PAUSE if page.problem else None
     tx.walks.want(source.name, [replace(want, not_before=want.not_before or later) for want in (*page.wants, *questions)])
+    if any(change.record.stream == source.stream and change.verb != "unchanged" for change in plan.changes):
+        tx.walks.set_stream(source.stream, news_at=now)
     if walk:
         tx.walks.doom(walk, [*_told(plan), *_strangers(page, rows, tx)], observed=leaf.observed)
         _advance(page, leaf, walk, plan, tx)

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -14,11 +15,13 @@ from syncjob.build import Choices, Job, build
 from syncjob.core.errors import SyncjobError
 from syncjob.core.steps import Rest
 from syncjob.cycle import SourcePart
+from syncjob.health import Health
 from syncjob.lock import hold
 from syncjob.once import run_cycle
 from syncjob.report import Report
 from syncjob.settings import Settings
 from syncjob.systemd import Systemd
+from syncjob.web import serving
 
 WAKE_SECONDS = 0.5
 """How soon a signal is seen, which may not wake anybody itself, and that something is due."""
@@ -67,9 +70,10 @@ class Service:
     """The job at work for months."""
 
     def __init__(self, settings: Settings, job: Job, report: Report, stop: threading.Event, systemd: Systemd) -> None:
-        self._job, self._report, self._stop, self._systemd = job, report, stop, systemd
+        self._settings, self._job, self._report, self._stop, self._systemd = settings, job, report, stop, systemd
+        self.health = Health(settings, job, report)
         self._poll = timedelta(seconds=settings.poll_interval_seconds)
-        self._ticker = Ticker(job.sources, lambda: run_cycle(settings, job, report, stop), self._poll)
+        self._ticker = Ticker(job.sources, self._cycle, self._poll)
         self._wake = threading.Event()
         self._due = datetime.now(UTC)
         self._asked = False
@@ -102,6 +106,13 @@ class Service:
         self._ticker.poll_now()
         self._asked = True
 
+    def _cycle(self) -> None:
+        began = monotonic()
+        ran = run_cycle(self._settings, self._job, self._report, self._stop)
+        if not self._stop.is_set():
+            self.health.note(ran, monotonic() - began)
+            self._systemd.tell(STATUS="; ".join(self.health.ills()) or "all is well")
+
     def _look(self) -> None:
         """Tick if that is due, or asked for, or if the clock was set back. An error that no part's boundary caught waits an interval."""
         now = datetime.now(UTC)
@@ -125,7 +136,16 @@ class Service:
             self._systemd.tell(WATCHDOG="1")
 
 
-def run_forever(settings: Settings, choices: Choices, report: Report, stop: threading.Event, environ: Mapping[str, str]) -> int:
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where the service listens, as `[HOST:]PORT`; None: nowhere."""
+
+    health: str | None = None
+
+
+def run_forever(
+    settings: Settings, choices: Choices, report: Report, stop: threading.Event, doors: Doors, environ: Mapping[str, str]
+) -> int:  # fmt: skip
     """Work until asked to stop; 0 then. Raises SyncjobError when it could not even begin."""
     report.line(f"state folder: {settings.state}")
     with ExitStack() as open_things:
@@ -133,6 +153,9 @@ def run_forever(settings: Settings, choices: Choices, report: Report, stop: thre
         job = build(settings, choices, stop)
         open_things.callback(job.close)
         service = Service(settings, job, report, stop, Systemd(environ))
+        if doors.health:
+            where = open_things.enter_context(serving(service.health, doors.health, flag="--health", extra="health"))
+            report.line(f"health: {where}/healthz and {where}/metrics")
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGHUP, service.on_hangup)
         service.run()

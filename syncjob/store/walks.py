@@ -230,13 +230,10 @@ class Walks:
     # -- what is known of sources and streams
 
     def stream(self, stream: str) -> Mapping[str, Any]:
-        """The stream's row: checkpoint, live, process_after, swept_at, late_seconds."""
+        """The stream's row: checkpoint, live, process_after, swept_at, news_at, late_seconds."""
         found = self._connection.execute(STREAM, {"stream": stream}).mappings().one_or_none()
-        return (
-            dict(found)
-            if found
-            else {"stream": stream, "checkpoint": None, "live": 0, "process_after": None, "swept_at": None, "late_seconds": 0}
-        )
+        unknown = dict.fromkeys(("checkpoint", "process_after", "swept_at", "news_at"))
+        return dict(found) if found else {"stream": stream, **unknown, "live": 0, "late_seconds": 0}
 
     def set_stream(self, stream: str, **values: Any) -> None:
         """Set columns of the stream's row."""
