@@ -79,13 +79,11 @@ def absence_deletes() -> list[Any]:
 
     def rash(suspects: Suspects, walk: Any, source: str, enumerated: str) -> bool:
         found = conclude(suspects, walk, source, enumerated)
-        run = suspects._connection.exec_driver_sql
-        run(
-            "INSERT OR REPLACE INTO deletions (stream, key, walk, observed, why, held)"
-            f" SELECT stream, key, {walk.id}, (SELECT max(observed) FROM rows), 'absent', 0 FROM wants WHERE walk = {walk.id} AND kind = 'suspect'"
-        )
+        run, mine = suspects._connection.exec_driver_sql, f"FROM wants WHERE walk = {walk.id} AND kind = 'suspect'"
+        gone = f"SELECT stream, key, {walk.id}, (SELECT max(observed) FROM rows), 'absent', 0 {mine}"
+        run(f"INSERT OR REPLACE INTO deletions (stream, key, walk, observed, why, held) {gone}")
         run(f"UPDATE sightings SET verdict = 'deleted' WHERE walk = {walk.id} AND (stream, key) IN (SELECT stream, key FROM deletions)")
-        run(f"DELETE FROM wants WHERE walk = {walk.id} AND kind = 'suspect'")
+        run(f"DELETE {mine}")
         return found
 
     return [patch.object(Suspects, "conclude", rash)]
@@ -308,5 +306,8 @@ def hunt(name: str, seeds: range) -> Caught:
 def table(found: list[Caught]) -> str:
     """One line a mutation."""
     width = max(len(each.mutation) for each in found)
-    lines = [f"{each.mutation:{width}}  {each.seed if each.seed is not None else 'NOT CAUGHT':>6}  {each.played:>4}  {each.violation[:110]}" for each in found]
+    lines = [
+        f"{each.mutation:{width}}  {each.seed if each.seed is not None else 'NOT CAUGHT':>6}  {each.played:>4}  {each.violation[:110]}"
+        for each in found
+    ]
     return "\n".join([f"{'mutation':{width}}  {'seed':>6}  {'tried':>4}  violation", *lines])

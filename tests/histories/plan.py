@@ -99,4 +99,6 @@ def _day(rng: Random) -> date:
 def told(plan: Plan) -> str:
     """The plan in one line: what is not as usual."""
     usual = {each.name: each.default for each in fields(Plan)}
-    return ", ".join(f"{name}={value}" for name in Plan.__slots__ if name not in ("switches", "kinds") and (value := getattr(plan, name)) != usual[name])
+    return ", ".join(
+        f"{name}={value}" for name in Plan.__slots__ if name not in ("switches", "kinds") and (value := getattr(plan, name)) != usual[name]
+    )
