@@ -44,6 +44,8 @@ def take_in(leaf: Leaf, source: Source, tx: Tx, now: datetime) -> str | None:
     """What `absorb` does, within a transaction; the problem that the page tells of."""
     if leaf.observed <= tx.walks.source(source.name)["absorbed"]:
         return None
+    if leaf.walk and not tx.walks.has(leaf.walk):
+        return None  # the mirror that it was asked for is gone: a new one asks for everything anyway
     walk = tx.walks.get(leaf.walk) if leaf.walk else None
     page = source.read(walk, leaf.call, leaf.answer, KnownTo(tx, source.name))
     _take_in(replace(page, rejected=page.rejected + leaf.rejected), leaf, walk, source, tx, now)
@@ -61,7 +63,7 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
     live = [where for where, verb in plan.verdicts.items() if verb != "deleted"]
     for stream, keys in by_stream(live).items():
         tx.letters.unbury(source.name, stream, keys)
-    shown = {(each.stream, each.key) for each in page.records if each.proven or each.stream != CONVERSATIONS}
+    shown = {(record.stream, record.key) for record in page.records}
     for stream, keys in by_stream([*shown.intersection(live), *page.sighted]).items():
         tx.walks.spare(walk.id if walk else None, stream, keys)
     tx.letters.bury(source.name, page.rejected, walk=walk.id if walk else None, now=now)
@@ -117,6 +119,9 @@ def _advance(page: Page, leaf: Leaf, walk: Walk, plan: Plan, tx: Tx) -> None:
         values |= {"position": dict(page.position), "listed": page.complete}
     if page.unread:
         values["unread"] = page.unread
+        if walk.concluded:
+            tx.suspects.forget(walk.id)
+            tx.walks.forget_deletions(tx.walks.doomed(walk.id))
     if walk.until is None:
         values["until"] = leaf.answer.date
         if tx.walks.stream(walk.stream)["checkpoint"] is None:  # the first answer ever: changes are known from here on
@@ -178,7 +183,7 @@ def finish(
         fetched, pending = sum(verdicts.values()), verdicts.pop(PENDING, 0)
         error = details["unread"] or (f"{pending} of {fetched} records were met, and nothing is known of them" if pending else None)
         if pending:
-            tx.walks.forget_deletions(each for each in tx.walks.doomed(walk.id) if not each.held)
+            tx.walks.forget_deletions(tx.walks.doomed(walk.id))
         else:
             _delete(walk, details, source, tx, now, share=share, allow=allow)
         tx.walks.update(walk.id, finished_at=now, complete=error is None, verdicts=verdicts, fetched=fetched, error=error)
@@ -195,13 +200,12 @@ def finish(
 
 def _doom_heirs(walk: Walk, source: Source, tx: Tx) -> None:
     """What belongs to a conversation at the end of the walk that found that it goes, goes with it."""
+    newest = int(tx.mirror.meta("observed"))
     for each in tx.walks.doomed(walk.id):
         parent = tx.mirror.rows(each.stream, [each.key]).get(each.key) if each.stream == CONVERSATIONS else None
         if parent:
             gone = Record(parent.stream, parent.key, parent.data, gone=Gone(each.why, each.at))
-            children = tx.mirror.children(source.stream, parent.key)
-            heirs = [source.inherit(gone, child) for child in children.values()]
-            newest = max([each.observed, *(child.observed for child in children.values())])
+            heirs = [source.inherit(gone, child) for child in tx.mirror.children(source.stream, parent.key).values()]
             plan = diff(_rows(found := [heir for heir in heirs if heir], tx), found, observed=newest)
             tx.walks.doom(walk, _told(plan), observed=newest)
             tx.walks.sight(walk.id, {(change.record.stream, change.record.key): change.verb for change in _told(plan)})
@@ -213,7 +217,7 @@ def _delete(
     """Apply the walk's deletions together, or hold them together. A walk over everything replaces what was held before."""
     streams = {walk.stream, source.enumerated}
     if walk.kind != "changes" and details["unread"] is None:
-        tx.walks.lift(walk.id, streams)
+        tx.walks.lift(streams, but=walk.id)
     doomed = tx.walks.doomed(walk.id)
     count, live = sum(each.stream == walk.stream for each in doomed), max(details["live"], tx.mirror.live(walk.stream))
     is_doubtful = any(each.why == UNPROVEN for each in doomed)

@@ -16,11 +16,13 @@ from syncjob.core.errors import SyncjobError
 from syncjob.core.steps import Rest
 from syncjob.cycle import SourcePart
 from syncjob.health import Health
+from syncjob.hints import Hints, secrets
 from syncjob.lock import hold
 from syncjob.once import run_cycle
 from syncjob.report import Report
 from syncjob.settings import Settings
 from syncjob.systemd import Systemd
+from syncjob.tunnel import ngrok
 from syncjob.web import serving
 
 WAKE_SECONDS = 0.5
@@ -141,6 +143,9 @@ class Doors:
     """Where the service listens, as `[HOST:]PORT`; None: nowhere."""
 
     health: str | None = None
+    hints: str | None = None
+    insecure: bool = False
+    tunnel: bool = False
 
 
 def run_forever(
@@ -153,10 +158,25 @@ def run_forever(
         job = build(settings, choices, stop)
         open_things.callback(job.close)
         service = Service(settings, job, report, stop, Systemd(environ))
-        if doors.health:
-            where = open_things.enter_context(serving(service.health, doors.health, flag="--health", extra="health"))
-            report.line(f"health: {where}/healthz and {where}/metrics")
+        _open(doors, service, job, settings, report, stop, open_things)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGHUP, service.on_hangup)
         service.run()
     return 0
+
+
+def _open(
+    doors: Doors, service: Service, job: Job, settings: Settings, report: Report, stop: threading.Event, open_things: ExitStack
+) -> None:  # fmt: skip
+    """Listen where that is asked for, and say so."""
+    if doors.health:
+        where = open_things.enter_context(serving(service.health, doors.health, flag="--health", extra="health"))
+        report.line(f"health: {where}/healthz and {where}/metrics")
+    if doors.hints:
+        names = [part.name for part in job.sources]
+        known = secrets(settings, names, doors.hints, insecure=doors.insecure, public=doors.tunnel)
+        where = open_things.enter_context(serving(Hints(known, service.hint), doors.hints, flag="--hints", extra="hints"))
+        if doors.tunnel:
+            where = open_things.enter_context(ngrok(int(where.rpartition(":")[2]), stop))
+        for name in known:
+            report.line(f"{name.capitalize()} webhook: {where}/hints/{name}")

@@ -139,6 +139,11 @@ class Settings(BaseModel):
         return self.folder / self.sqlite_path.expanduser() if self.sqlite_path else self.state / "data.db"
 
     @property
+    def log_path(self) -> Path | None:
+        """The log's file."""
+        return self.folder / self.log_file.expanduser() if self.log_file else None
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """The sources that have a key."""
         keys = {"teamwork": self.teamwork_api_key, "missive": self.missive_api_token}

@@ -7,7 +7,9 @@ from typing import Any
 
 from syncjob.core.errors import ConfigError
 from syncjob.core.model import EMAILS, TASKS
+from syncjob.held import held, told
 from syncjob.report import Report, duration, number
+from syncjob.report import account as in_words
 from syncjob.settings import Settings
 from syncjob.spool import ASIDE
 from syncjob.store import Store, Tx
@@ -43,24 +45,34 @@ def standing_in(tx: Tx, settings: Settings, now: datetime) -> Mapping[str, Any]:
     streams = {stream: _stream(stream, tx, now) for stream in STREAMS if stream in (*wanted, *known)}
     aside = [str(path) for path in sorted((settings.state / "spool").glob(f"*/*{ASIDE}"))]
     found = {"streams": streams, "destinations": _destinations(settings, tx, now), "aside": aside}
-    return {"version": 1, "state": str(settings.state), **found}
+    return {"version": 1, "state": str(settings.state), "overlap_seconds": settings.backfill_overlap_seconds, **found}
 
 
 def _stream(stream: str, tx: Tx, now: datetime) -> Mapping[str, Any]:
     known = tx.walks.stream(stream)
-    checkpoint = known["checkpoint"]
+    checkpoint, waiting = known["checkpoint"], held(stream, tx)
     return {
         "checkpoint": checkpoint and checkpoint.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "age_seconds": _seconds(checkpoint, now),
         "quiet_seconds": _seconds(known["news_at"], now),
         "swept_seconds": _seconds(known["swept_at"], now),
-        "held": len(tx.walks.held((stream,))),
         "rows": known["live"],
         "deleted": tx.mirror.deleted(stream),
         "late_seconds": known["late_seconds"],
         "dead": tx.letters.count(stream.partition(".")[0]),
+        "held": waiting["count"],
+        "held_share": waiting["share"],
+        "held_titles": waiting["titles"],
+        "last": {walk["kind"]: _account(walk) for walk in tx.walks.last(stream)},
         "walks": [_walk(tx.walks.details(walk.id), now) for walk in tx.walks.open(stream)],
     }
+
+
+def _account(walk: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A finished walk: what became of every record that it met. `fetched` is counted by itself: the rest must add up to it."""
+    ended = walk["finished_at"].strftime("%Y-%m-%dT%H:%M:%SZ")
+    kept = {"complete": walk["complete"], "error": walk["error"]}
+    return {"finished_at": ended, "fetched": walk["fetched"], **(walk["verdicts"] or {}), **kept}
 
 
 def _seconds(since: datetime | None, now: datetime) -> int | None:
@@ -121,6 +133,14 @@ def show(found: Mapping[str, Any], report: Report) -> None:
         age = f", {duration(known['age_seconds'])} ago" if known["checkpoint"] else ""
         rows = f"{number(known['rows'])} rows, {number(known['deleted'])} deleted"
         report.line(f"{stream}: known up to {known['checkpoint'] or 'nothing yet'}{age}; {rows}")
+        for kind, account in known["last"].items():
+            counts = {name: count for name, count in account.items() if isinstance(count, int) and not isinstance(count, bool)}
+            report.line(f"  last {kind} walk {account['finished_at']}: {in_words(counts)}{'' if account['complete'] else ' (incomplete)'}")
+        if known["late_seconds"] > found["overlap_seconds"]:
+            late = duration(known["late_seconds"])
+            report.line(f"  a change was shown {late} late, and found by a sweep: BACKFILL_OVERLAP_SECONDS should be more than that")
+        if known["held"]:
+            report.problem(stream, told(known["held"], known["rows"], known["held_titles"]))
         for walk in known["walks"]:
             of = f" of about {number(walk['expected'])}" if walk["expected"] else ""
             eta = f", about {duration(walk['eta_seconds'])} left" if walk["eta_seconds"] is not None else ""

@@ -98,6 +98,10 @@ class Walks:
         """A walk as it stands now."""
         return Walk(*self._connection.execute(sa.select(*WALK_COLUMNS).where(walks.c.id == id_)).one())
 
+    def has(self, id_: int) -> bool:
+        """Whether there is such a walk."""
+        return self._connection.execute(sa.select(walks.c.id).where(walks.c.id == id_)).first() is not None
+
     def open(self, stream: str) -> list[Walk]:
         """The walks under way, oldest first."""
         return [Walk(*found) for found in self._connection.execute(OPEN, {"stream": stream})]
@@ -106,6 +110,11 @@ class Walks:
         """Whether the mirror has met every record of a stream: a full walk of it was complete."""
         done = walks.c.stream == stream, walks.c.kind == "full", walks.c.complete
         return self._connection.execute(sa.select(sa.exists().where(*done))).scalar_one()
+
+    def last(self, stream: str) -> Sequence[Mapping[str, Any]]:
+        """The last finished walk of each kind, for reports."""
+        newest = sa.select(sa.func.max(walks.c.id)).where(walks.c.stream == stream, walks.c.finished_at.is_not(None)).group_by(walks.c.kind)
+        return [dict(found) for found in self._connection.execute(walks.select().where(walks.c.id.in_(newest))).mappings()]
 
     def update(self, id_: int, **values: Any) -> None:
         """Set columns of a walk."""
@@ -190,19 +199,18 @@ class Walks:
     # -- deletions, which wait for the end of their walk
 
     def doom(self, walk: Walk, changes: Iterable[Change], *, observed: int) -> None:
-        """Note proven deletions; the guard decides on them together when the walk ends. What is held stays so, but a walk over
-        everything takes it over."""
+        """Note proven deletions; the guard decides on them together when the walk ends. What is held stays so, and passes only to
+        a walk over everything, which decides on all of it anew."""
         for change in changes:
             values = {"stream": change.record.stream, "key": change.record.key, "walk": walk.id, "observed": observed,
                       "why": change.deleted_why or "gone", "at": change.deleted_at}  # fmt: skip
             statement = insert(deletions).values(values | {"held": False})
-            mine = ~deletions.c.held if walk.kind == "changes" else None
-            self._connection.execute(statement.on_conflict_do_update(index_elements=["stream", "key"], set_=values, where=mine))
+            free = sa.true() if walk.kind != "changes" else ~deletions.c.held
+            self._connection.execute(statement.on_conflict_do_update(index_elements=["stream", "key"], set_=values, where=free))
 
-    def lift(self, walk: int, streams: Collection[str]) -> None:
-        """Forget what is held of these streams and was not found anew by this walk over everything."""
-        held = deletions.c.held & (deletions.c.walk != walk)
-        self._connection.execute(deletions.delete().where(deletions.c.stream.in_(streams), held))
+    def lift(self, streams: Collection[str], *, but: int) -> None:
+        """Forget what is held of these streams, but not what this walk found anew."""
+        self._connection.execute(deletions.delete().where(deletions.c.stream.in_(streams), deletions.c.held, deletions.c.walk != but))
 
     def spare(self, walk: int | None, stream: str, keys: Collection[str]) -> None:
         """Take back deletions and suspicions of keys that were shown live since; other walks need no verdict on them any more."""
