@@ -261,3 +261,18 @@ class Entry:
 
     record: str
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An attachment whose file is wanted: in the store of files (`sha256`), or in Airtable (`record`, how far it got: `stage`)."""
+
+    attachment: str
+    email: str
+    filename: str | None
+    media_type: str | None
+    size: int | None
+    sha256: str | None = None
+    stage: str = "wanted"
+    record: str | None = None
+    tries: int = 0

@@ -218,9 +218,8 @@ class Missive:
         if whole and walk:
             wants += [want for want in _suspects(walk, key, known) if want.key not in {*seen, *(each.key for each in rejected)}]
         return Page(
-            tuple(records), tuple(sighted), _met(wants),
-            ((CONVERSATIONS, key, about["version"]),), ((CONVERSATIONS, key),) if whole else (),
-            rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
+            tuple(records), tuple(sighted), _met(wants), ((CONVERSATIONS, key, about["version"]),),
+            ((CONVERSATIONS, key),) if whole else (), rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
         )  # fmt: skip
 
     def _sort_out(

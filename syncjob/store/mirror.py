@@ -90,6 +90,14 @@ class Mirror:
         self._put_bodies(changes)
         self._count(changes)
 
+    def touch(self, stream: str, keys: Collection[str]) -> None:
+        """Let destinations hear of these rows again: what is shown with them changed."""
+        seq = self.newest_seq()
+        self._open_epoch(seq + 1)
+        for number, key in enumerate(keys, 1):
+            here = rows.c.stream == stream, rows.c.key == key, rows.c.seq.is_not(None)
+            self._connection.execute(rows.update().where(*here).values(seq=seq + number))
+
     def _put_bodies(self, changes: Sequence[Change]) -> None:
         found = [
             {"stream": change.record.stream, "key": change.record.key, "body": dict(change.record.body)}
