@@ -13,12 +13,13 @@ from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
 from syncjob.destinations.airtable_cells import shown
 from syncjob.destinations.airtable_fields import FIELDS
+from syncjob.destinations.sql import ATTACHMENTS, SqlDestination
 from tests.contracts.airtable import shown_in_airtable
 from tests.histories.chronicle import Chronicle, canonical, plain
 from tests.histories.machine import AIRTABLE, STREAM_OF, Machine
+from tests.histories.plan import SWEEPS
 
 ALWAYS_ALLOWED = 20
-SWEEPS = False
 SLACK = 2
 """Stamps are whole seconds."""
 NAMED_BY_OTHERS = ("project_name", "tasklist_name", "tags", "assignees", "project_id")
@@ -45,13 +46,18 @@ class Judge:
         stream = STREAM_OF[part.name]
         if not self._mirror().exists():
             return
-        with _open(self._mirror()) as connection:
-            row = connection.execute("SELECT live FROM streams WHERE stream = ?", (stream,)).fetchone()
-        live, before = row[0] if row else 0, self._live.get(stream, 0)
+        live, before = self._count("SELECT live FROM streams WHERE stream = ?", stream), self._live.get(stream, 0)
         self._live[stream] = live
         lost = before - live
-        if not self._machine.allowed and lost > ALWAYS_ALLOWED and lost > self._machine.plan.share * before:
-            self.found.append(f"guard: {lost} of {before} rows of {stream} deleted at once, without a word")
+        if lost > ALWAYS_ALLOWED and not self._machine.allowed:
+            at_start = self._count("SELECT live FROM walks WHERE stream = ? ORDER BY finished_at DESC LIMIT 1", stream)
+            if lost > self._machine.plan.share * max(before, at_start):
+                self.found.append(f"guard: {lost} of {before} rows of {stream} deleted at once, without a word")
+
+    def _count(self, query: str, stream: str) -> int:
+        with _open(self._mirror()) as connection:
+            row = connection.execute(query, (stream,)).fetchone()
+        return int(row[0]) if row else 0
 
     def forget(self) -> None:
         """The state folder is another one now."""
@@ -73,7 +79,10 @@ class Judge:
 
     def _rows(self) -> dict[tuple[str, str], Mapping[str, Any]]:
         """The mirror's rows with content."""
-        query = "SELECT * FROM rows LEFT JOIN bodies USING (stream, key) WHERE data IS NOT NULL AND stream != 'missive.conversations'"
+        query = """
+            SELECT * FROM rows LEFT JOIN bodies USING (stream, key)
+            WHERE coalesce(data, '{}') != '{}' AND stream != 'missive.conversations'
+        """  # what only a destination knew is buried as a row without content
         with _open(self._mirror()) as connection:
             connection.row_factory = sqlite3.Row
             found = [dict(row) for row in connection.execute(query)]
@@ -182,6 +191,8 @@ class Judge:
                 found = {row[TABLES[stream].key]: row for row in self._held(part, stream)}
                 show = shown_in_airtable if part.name == "airtable" else as_it_is
                 self.found += (f"end: {part.name} {line}" for line in self._differences(stream, found, blind, show))
+            if isinstance(part.destination, SqlDestination):
+                self.found += (f"end: {part.name} {line}" for line in self._attachments(part.destination, full=full))
         return self.found
 
     def _held(self, part: DestinationPart, stream: str) -> Iterator[Mapping[str, Any]]:
@@ -194,6 +205,19 @@ class Judge:
         types = {column: field.type for column, (_, field) in columns.items() if field}
         for cells in table.rows(table.fields[0].name).values():
             yield shown(stream, {column: cells.get(name) for column, (name, _) in columns.items()}, types)
+
+    def _attachments(self, destination: SqlDestination, *, full: bool) -> Iterator[str]:
+        """The live attachments are those of the live emails; of a redacted email they may be kept or not."""
+        blind = set() if full else self._chronicle.blind(EMAILS)
+        emails = {key for key, row in self._chronicle.rows[EMAILS].items() if not self._is_blind(EMAILS, key, row, blind)}
+        truth = self._machine.sandbox.truth.attachments(self._machine.plan.process_after)
+        found = {row["attachment_id"]: row for row in destination.rows(ATTACHMENTS) if not row["deleted"]}
+        for key, expected in truth.items():
+            if expected["email_id"] in emails - self._chronicle.redacted:
+                row = found.get(key, {})
+                yield from (f"attachment {key}.{name} is {row.get(name)!r}" for name, value in expected.items() if row.get(name) != value)
+        gone = (row for key, row in found.items() if key not in truth and row["email_id"] in emails)
+        yield from (f"attachment {row['attachment_id']} is live, but gone at the source" for row in gone)
 
     def _differences(
         self, stream: str, found: Mapping[str, Mapping[str, Any]], blind: set[str], show: Callable[[str, Any], Any]
