@@ -21,7 +21,7 @@ from syncjob.report import Report
 from syncjob.sandbox import Fault, Kind, Sandbox
 from syncjob.sandbox.files import content
 from syncjob.sandbox.missive.things import Attachment
-from syncjob.settings import load
+from syncjob.settings import Settings, load
 
 FAST = {"HTTP_RETRIES": "2", "HTTP_BACKOFF_SECONDS": "0", "HTTP_TIMEOUT_SECONDS": "1", "BACKFILL_OVERLAP_SECONDS": "0"}
 
@@ -44,11 +44,17 @@ class Desk:
     def item(self, size: int = 10, filename: str = "a.txt", **more: Any) -> Attachment:
         return Attachment(self.world.new_id(), filename, "text", "plain", size, **more)
 
-    def once(self, **more: str) -> Ran:
+    def settings(self, **more: str) -> Settings:
         values = {**self.sandbox.settings(), "SYNCJOB_STATE_DIR": "state", "SQLITE_PATH": "data.db", **FAST, **self.more, **more}
-        settings = load(values, cwd=self.folder)
+        return load(values, cwd=self.folder)
+
+    def init(self, **more: str) -> None:
+        run_init(self.settings(**more), Report(), threading.Event())
+
+    def once(self, **more: str) -> Ran:
+        settings = self.settings(**more)
         if "airtable" in settings.db_backend and not self.sandbox.requests("airtable"):
-            run_init(settings, Report(), threading.Event())
+            self.init(**more)
         return run_once(settings, Choices(), Report(), threading.Event())
 
     def rows(self) -> dict[str, dict[str, Any]]:

@@ -202,7 +202,7 @@ class AirtableApi:
     def _judged(self, answer: Response) -> Exception:
         """What an error's answer becomes."""
         status, (type_, message) = answer.status_code, said(answer.content)
-        words = f"{status} {type_}" + (f": {message}" if message else "")
+        words = f"{status} {type_}".rstrip() + (f": {message}" if message else "")
         if status == 429 or (status >= 500 and "Retry-After" in answer.headers):
             return self._over_limit(answer, type_, words)
         if status >= 500:

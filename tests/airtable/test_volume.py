@@ -112,7 +112,7 @@ def test_a_mirror_goes_into_airtable_with_as_few_requests_as_there_can_be(folder
     base.rows[TASKS] = dict([*base.rows[TASKS].items()])
     destination = base.part().destination
     assert isinstance(destination, AirtableDestination)
-    destination.create(destination.missing())
+    destination.tables.create(destination.tables.missing())
     began = base.clock.at
 
     asked = base.deliver()
@@ -137,7 +137,7 @@ def test_a_few_changes_cost_a_few_requests(folder: Path) -> None:
     base = Base(folder, 60, 60)
     destination = base.part().destination
     assert isinstance(destination, AirtableDestination)
-    destination.create(destination.missing())
+    destination.tables.create(destination.tables.missing())
     base.deliver()
     for stream, column in ((TASKS, "title"), (EMAILS, "subject")):
         some = {key: {**row, column: "New"} for key, row in [*base.rows[stream].items()][:11]}
@@ -151,7 +151,7 @@ def test_somebody_else_who_uses_up_the_limit_is_waited_for(folder: Path) -> None
     base = Base(folder, 60, 30)
     destination = base.part().destination
     assert isinstance(destination, AirtableDestination)
-    destination.create(destination.missing())
+    destination.tables.create(destination.tables.missing())
     hits = iter(range(1, 1000))
 
     def crowd(request: Any) -> None:

@@ -52,7 +52,7 @@ class AirtablePlace(Place):
             tx.mirror.set_meta("mirror", "mirror")
         self.edit, self.remove = self._edit, self._remove
         destination = self._destination()
-        destination.create(destination.missing())
+        destination.tables.create(destination.tables.missing())
         for name, fields in KNOWN.items() if known else ():
             for field, type_ in fields.items():
                 self.world.add_field(self.table(name), field, type_)
