@@ -18,7 +18,7 @@ from tests.histories.plan import BY_ID, LIES, SWEEPS, draw, told
 from tests.walks.bench import Clock, Crash, new_folder
 
 MOST_CRASHES = 4
-AIRTABLE_SHARE = 0.3
+AIRTABLE_SHARE = 0.2
 """Of the histories, how many also fill an Airtable base. Drawn apart, so that the others stay what they are."""
 PATIENT_CYCLES = 40
 WAITS = (61, 61, 61, 5, 130, 600, 3 * 3600, 30 * 3600)
@@ -117,7 +117,7 @@ class History:
         self.machine.add_sqlite("sqlite")
         if self.rng.random() < 0.3:
             self.machine.add_sqlite("second")
-        if Random(f"airtable {self.plan.seed}").random() < AIRTABLE_SHARE:
+        if Random(f"base {self.plan.seed}").random() < AIRTABLE_SHARE:
             self.machine.add_airtable()
         self.machine.local.offset = self.plan.offset
         self.sandbox.faults.rules.append(_rule(self._lot))
