@@ -1,6 +1,5 @@
 """A month of ticks on a clock of our own, with faults, hints and crashes: on time, never two at once, nothing grows."""
 
-import os
 import resource
 import tempfile
 from datetime import timedelta
@@ -92,10 +91,8 @@ def test_a_month_of_ticks() -> None:
             if spent >= len(looks) * 5 * 86_400:
                 looks.append(look(Path(folder)))
                 del month.bench.sandbox.log[:]  # the sandbox's own memory is not ours
-                print(
-                    f"day {spent / 86_400:4.0f}: cycles {len(month.cycles)}, files {looks[-1][0]}, MB {looks[-1][1]}, mirror KB {looks[-1][2]}",
-                    flush=True,
-                )
+                files, memory, mirror, _ = looks[-1]
+                print(f"day {spent / 86_400:4.0f}: cycles {len(month.cycles)}, files {files}, MB {memory}, mirror KB {mirror}", flush=True)
         gaps = [later - earlier for earlier, later in zip(month.cycles, month.cycles[1:], strict=False)]
         month.bench.sandbox.faults.clear()
         month.bench.clock.at += LONGEST_BACK_OFF.total_seconds()
@@ -118,4 +115,4 @@ def look(folder: Path) -> tuple[int, int, int, int]:
     """Open files, the most memory so far in MB, the mirror's size in KB, leaves in the spool."""
     mirror = sum(path.stat().st_size for path in folder.glob("mirror.db*")) // 1024
     leaves = sum(1 for _ in folder.rglob("spool/*/*.leaf"))
-    return len(os.listdir("/proc/self/fd")), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, mirror, leaves
+    return len(list(Path("/proc/self/fd").iterdir())), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, mirror, leaves
