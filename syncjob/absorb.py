@@ -59,6 +59,7 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
     rows = _rows(page.records, tx)
     plan, questions = _plan(page, rows, leaf.observed, source, tx)
     tx.mirror.apply([change for change in plan.changes if change.verb != "deleted"], observed=leaf.observed)
+    tx.mirror.set_versions(page.versions)
     tx.mirror.set_listed(page.listed, leaf.observed)
     shown = [where for where, verb in plan.verdicts.items() if verb != "deleted"]
     for stream, keys in by_stream(shown).items():
