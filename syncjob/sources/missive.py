@@ -94,9 +94,9 @@ class Missive:
         if want.kind == "thread":
             limit = SMALLEST_LIMIT if want.about.get("probe") else THREAD_LIMIT
             path = f"/conversations/{want.key}/messages"
-            return Call("thread", path, _paging(limit, want.about.get("until")), {"key": want.key, **want.about}, accept=(403, 404))
+            return Call("thread", path, _paging(limit, want.about.get("until")), {"key": want.key, **want.about}, accept=(404,))
         about = {"wants": [[each.key, each.about["conversation"]] for each in wants]}
-        return Call("bodies", "/messages/" + ",".join(each.key for each in wants), (), about, accept=(400, 403, 404))
+        return Call("bodies", "/messages/" + ",".join(each.key for each in wants), (), about, accept=(400, 404))
 
     def identity_call(self) -> Call:
         return Call("identity", "/users", (("limit", "200"),))
