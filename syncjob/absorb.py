@@ -68,8 +68,10 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
     tx.letters.answer(source.name, page.settled)
     later = now + PAUSE if page.problem else None
     tx.walks.want(source.name, [replace(want, not_before=want.not_before or later) for want in (*page.wants, *questions)])
+    if any(change.record.stream == source.stream and change.verb != "unchanged" for change in plan.changes):
+        tx.walks.set_stream(source.stream, news_at=now)
     if walk:
-        tx.walks.doom(walk.id, [*_told(plan), *_strangers(page, rows, tx)], observed=leaf.observed)
+        tx.walks.doom(walk, [*_told(plan), *_strangers(page, rows, tx)], observed=leaf.observed)
         _advance(page, leaf, walk, plan, tx)
         if walk.kind == "sweep":
             _count_late(page, rows, walk.stream, tx)
@@ -114,6 +116,9 @@ def _advance(page: Page, leaf: Leaf, walk: Walk, plan: Plan, tx: Tx) -> None:
         values |= {"position": dict(page.position), "listed": page.complete}
     if page.unread:
         values["unread"] = page.unread
+        if walk.concluded:
+            tx.suspects.forget(walk.id)
+            tx.walks.forget_deletions(tx.walks.doomed(walk.id))
     if walk.until is None:
         values["until"] = leaf.answer.date
         if tx.walks.stream(walk.stream)["checkpoint"] is None:  # the first answer ever: changes are known from here on
@@ -189,14 +194,15 @@ def finish(
 
 
 def _doom_heirs(walk: Walk, source: Source, tx: Tx) -> None:
-    """What joined a conversation after the walk had found that it goes, goes with it."""
+    """What joined a conversation after the walk had found that it goes, or was read by itself, goes with it."""
+    newest = int(tx.mirror.meta("observed"))
     for each in tx.walks.doomed(walk.id):
         parent = tx.mirror.rows(each.stream, [each.key]).get(each.key) if each.stream == CONVERSATIONS else None
         if parent:
             gone = Record(parent.stream, parent.key, parent.data, gone=Gone(each.why, each.at))
             heirs = [source.inherit(gone, child) for child in tx.mirror.children(source.stream, parent.key).values()]
-            plan = diff(_rows(found := [heir for heir in heirs if heir], tx), found, observed=each.observed)
-            tx.walks.doom(walk.id, _told(plan), observed=each.observed)
+            plan = diff(_rows(found := [heir for heir in heirs if heir], tx), found, observed=newest)
+            tx.walks.doom(walk, _told(plan), observed=newest)
             tx.walks.sight(walk.id, {(change.record.stream, change.record.key): change.verb for change in _told(plan)})
 
 
@@ -206,7 +212,7 @@ def _delete(
     """Apply the walk's deletions together, or hold them together. A walk over everything replaces what was held before."""
     streams = {walk.stream, source.enumerated}
     if walk.kind != "changes" and details["unread"] is None:
-        tx.walks.lift(streams)
+        tx.walks.lift(streams, but=walk.id)
     doomed = tx.walks.doomed(walk.id)
     count, live = sum(each.stream == walk.stream for each in doomed), max(details["live"], tx.mirror.live(walk.stream))
     is_doubtful = any(each.why == UNPROVEN for each in doomed)

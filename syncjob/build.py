@@ -100,6 +100,7 @@ def _check_names(what: str, asked: Sequence[str], known: Sequence[str], flag: st
 def _source_part(settings: Settings, choices: Choices, store: Store, clock: WallClock, source: Source, api: Api) -> SourcePart:
     rhythm = Rhythm(
         timedelta(seconds=settings.poll_interval_seconds), timedelta(seconds=settings.sweep_interval_seconds), full_asked=choices.full,
+        hint=timedelta(seconds=settings.hint_min_interval_seconds),
         sweep_asked=choices.sweep or choices.allow_deletes,
     )  # fmt: skip
     return SourcePart(

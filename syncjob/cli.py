@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
@@ -41,10 +42,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_output(once)
 
     run = commands.add_parser("run", help="stay up and sync at every POLL_INTERVAL_SECONDS")
+    run.add_argument("--health", metavar="[HOST:]PORT", help="answer /healthz and /metrics there (default host: loopback)")
+    run.add_argument("--hints", metavar="[HOST:]PORT", help="take webhooks of Teamwork and Missive there, which say: poll now")
+    run.add_argument("--insecure-hints", action="store_true", help="take unsigned ones, too; on loopback only")
+    run.add_argument("--tunnel", choices=("ngrok",), help="start your ngrok, and print the addresses to paste into Teamwork and Missive")
     _add_parts(run)
 
     status = commands.add_parser("status", help="how far everything is; asks nobody")
     status.add_argument("--json", action="store_true", help="print one JSON document")
+    status.add_argument("--max-age", type=_seconds, metavar="15m", help="exit 3 if anything is further behind than this, or ill otherwise")
 
     commands.add_parser("check", help="whether a run would find all that it needs; changes nothing")
     verify = commands.add_parser("verify", help="compare every row of the destinations with the mirror; changes nothing")
@@ -55,12 +61,16 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser("replay", help="deliver every row again, as the mirror has it")
     _add_destinations(replay, required=True)
 
+    init = commands.add_parser("init", help="make the tables and fields that are missing in Airtable; harmless when repeated")
+    init.add_argument("destination", choices=("airtable",))
+
     _add_dead(commands.add_parser("dead", help="records that could not be read, or were refused"))
 
     demo = commands.add_parser("demo", help="see the whole job run against a sandbox: no account, no key")
     demo.add_argument(
         "--state", type=Path, default=None, metavar="FOLDER", help="keep the demo's data here (default: a new temporary folder)"
     )
+    demo.add_argument("--destination", choices=("sqlite", "airtable"), default="sqlite", help="where to write (default: sqlite)")
 
     sandbox = commands.add_parser("sandbox", help="Teamwork, Missive and Airtable on this machine, to try settings on")
     for flag, default in (("--port", 8765), ("--seed", 1), ("--tasks", 200), ("--conversations", 100)):
@@ -79,6 +89,14 @@ def _add_dead(parser: argparse.ArgumentParser) -> None:
         verb.add_argument("key", metavar="KEY", help="as in `dead list`")
     retry.add_argument("part", nargs="?", metavar="DESTINATION", help="only of this destination")
     retry.add_argument("key", nargs="?", metavar="KEY", help="only this one")
+
+
+def _seconds(text: str) -> float:
+    """A length of time like 90, 90s, 15m, 6h or 2d."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
+    if not found or not int(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a length of time like 15m")
+    return float(int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]])
 
 
 def _add_parts(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +118,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def _once(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
     def work(settings: Settings, report: Report) -> int:
         from syncjob.build import Choices
+        from syncjob.health import beat
         from syncjob.once import run_once
 
         choices = Choices(
@@ -111,6 +130,8 @@ def _once(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.
             destinations=tuple(args.destination),
         )
         ran = run_once(settings, choices, report, stop)
+        if ran.exit == 0 and not stop.is_set():
+            beat(settings)
         if args.json:
             report.document(ran.document)
         return ran.exit
@@ -121,21 +142,25 @@ def _once(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.
 def _run(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
     def work(settings: Settings, report: Report) -> int:
         from syncjob.build import Choices
-        from syncjob.scheduler import run_forever
+        from syncjob.scheduler import Doors, run_forever
 
         choices = Choices(sources=tuple(args.source), destinations=tuple(args.destination))
-        return run_forever(settings, choices, report, stop, environ)
+        doors = Doors(args.health, args.hints, insecure=args.insecure_hints, tunnel=bool(args.tunnel))
+        return run_forever(settings, choices, report, stop, doors, environ)
 
     return _with_settings(work, environ)
 
 
 def _status(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
     def work(settings: Settings, report: Report) -> int:
-        from syncjob.status import show, standing
+        from syncjob.status import ills, show, standing
 
         found = standing(settings)
-        report.document(found) if args.json else show(found, report)
-        return 0
+        told = ills(found, settings, args.max_age) if args.max_age else []
+        report.document({**found, "ills": told} if args.max_age else found) if args.json else show(found, report)
+        for ill in told:
+            report.problem("status", SyncjobError(ill))
+        return 3 if told else 0
 
     return _with_settings(work, environ, as_json=args.json, need_source=False)
 
@@ -170,6 +195,16 @@ def _replay(args: argparse.Namespace, environ: Mapping[str, str], stop: threadin
     return _with_settings(work, environ, need_source=False)
 
 
+def _init(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
+    def work(settings: Settings, report: Report) -> int:
+        from syncjob.init import run_init
+
+        run_init(settings, report, stop)
+        return 0
+
+    return _with_settings(work, environ, need_source=False)
+
+
 def _dead(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
     def work(settings: Settings, report: Report) -> int:
         from syncjob import dead
@@ -192,7 +227,7 @@ def _dead(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.
 def _demo(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
     from syncjob.demo import run_demo
 
-    return run_demo(args.state, Report(), stop)
+    return run_demo(args.state, Report(), stop, args.destination)
 
 
 def _sandbox(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
@@ -204,7 +239,7 @@ def _sandbox(args: argparse.Namespace, environ: Mapping[str, str], stop: threadi
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str], threading.Event], int]] = {
     "once": _once, "run": _run, "status": _status, "check": _check, "dead": _dead, "verify": _verify, "replay": _replay,
-    "demo": _demo, "sandbox": _sandbox,
+    "init": _init, "demo": _demo, "sandbox": _sandbox,
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from syncjob.core.model import NOTHING, Batch, FeedRow, Position, Receipt, Rejec
 from syncjob.core.ports import Clock, Destination
 from syncjob.core.steps import Rest
 from syncjob.core.tables import TABLES
-from syncjob.store import Store
+from syncjob.store import Store, Tx
 from syncjob.store.letters import Letter
 from syncjob.store.mirror import FED, by_stream
 
@@ -35,6 +35,7 @@ class DestinationPart:
         self._store, self._clock, self._by_content = store, clock, by_content
         self._every, self._again = every, False
         self._position: Position | None = None
+        self._level: bool | None = None
         self._stands: Position | None = None
 
     def new_cycle(self) -> None:
@@ -52,13 +53,15 @@ class DestinationPart:
         with self._store.read() as tx:
             batch = tx.feed.after(self._position.seq)
         if not batch.rows and batch.position == self._position:
+            self._note_turn(level=True)
             return Rest()
+        self._note_turn(level=False)
         accepted = self._deliver(self._filled(batch))
         if self._again:
             self._position, self._again = None, False
             return None
         self._position = batch.position
-        self._note(accepted)
+        self._note_written(accepted)
         return None
 
     def _rest(self) -> Rest | None:
@@ -92,10 +95,10 @@ class DestinationPart:
     def failed(self, error: SyncjobError) -> None:
         """Note a failed step for `status`; the next one asks the destination again where it stands."""
         seq = self._position.seq if self._position else None
-        self._position = None
+        self._position, self._level = None, False
         self.destination.close()
         with suppress(SyncjobError), self._store.begin() as tx:  # what failed may be the disk of the store, too
-            tx.feed.note(self.name, seq=seq, level_at=None, error=error.message)
+            tx.feed.note(self.name, seq=seq, now=self._clock.now(), level=False, error=error.message)
 
     def retry(self, letters: Sequence[Letter]) -> int:
         """Deliver the present rows of these dead letters and nothing else; how many were refused again."""
@@ -214,17 +217,32 @@ class DestinationPart:
             letters = [Rejection(row.stream, row.key, error.message, "") for row, error in refused]
             tx.letters.bury(self.name, letters, walk=None, now=self._clock.now())
 
-    def _note(self, accepted: Iterable[FeedRow]) -> None:
-        """Keep how far it is, for `status`, and forget the dead letters of rows that went through.
+    def _note_written(self, accepted: Iterable[FeedRow]) -> None:
+        """Forget the dead letters of rows that went through.
 
         A crash before this leaves a letter too many, which `dead retry` or the row's next change takes away.
         """
-        assert self._position is not None
         with self._store.begin() as tx:
-            level = self._position.seq >= tx.mirror.newest_seq()
-            tx.feed.note(self.name, seq=self._position.seq, level_at=self._clock.now() if level else None, error=None)
+            self._note(tx)
             for stream, keys in by_stream((row.stream, row.key) for row in accepted).items():
                 tx.letters.unbury(self.name, stream, keys)
+
+    def _note_turn(self, *, level: bool) -> None:
+        """Note that it fell behind, or is level again, unless that is known."""
+        if self._level is level:
+            return
+        with self._store.read() as tx:
+            noted = next((noted for noted in tx.feed.noted() if noted["name"] == self.name), None)
+        if level is bool(noted and (noted["error"] or noted["behind_since"])):
+            with self._store.begin() as tx:
+                self._note(tx)
+        self._level = level
+
+    def _note(self, tx: Tx) -> None:
+        """Keep for `status` how far it is."""
+        assert self._position is not None
+        self._level = self._position.seq >= tx.mirror.newest_seq()
+        tx.feed.note(self.name, seq=self._position.seq, now=self._clock.now(), level=self._level, error=None)
 
 
 def _refused(receipt: Receipt, rows: Iterable[FeedRow]) -> list[tuple[FeedRow, Rejected]]:

@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -16,9 +16,10 @@ from typing import Any, TypeAlias
 from syncjob.build import Choices
 from syncjob.core.errors import ConfigError, SyncjobError
 from syncjob.destinations.text import dump
+from syncjob.init import run_init
 from syncjob.once import run_once
 from syncjob.report import Report, number
-from syncjob.sandbox import Sandbox
+from syncjob.sandbox import Sandbox, expected_row
 from syncjob.settings import Settings, load
 
 SEED, TASKS, CONVERSATIONS = 1, 400, 80
@@ -34,26 +35,36 @@ Rows: TypeAlias = Mapping[str, Mapping[str, Any]]
 """A table's rows by key."""
 
 
-def run_demo(state: Path | None, report: Report, stop: threading.Event) -> int:
-    """Backfill a sandbox into SQLite, change it, catch up, find nothing new; its exit code. `state` None: a new temporary folder."""
+def run_demo(state: Path | None, report: Report, stop: threading.Event, destination: str = "sqlite") -> int:
+    """Backfill a sandbox into SQLite or Airtable, change it, catch up, find nothing new; its exit code.
+
+    `state` None: a new temporary folder.
+    """
     try:
-        return report.step("demo", lambda: _run(_new_folder(state), report, stop))
+        return report.step("demo", lambda: _run(_new_folder(state), report, stop, destination))
     except SyncjobError as error:
         report.problem("demo", error)
         return error.exit
 
 
-def _run(folder: Path, report: Report, stop: threading.Event) -> int:
+def _run(folder: Path, report: Report, stop: threading.Event, destination: str) -> int:
     with Sandbox(SEED, TASKS, CONVERSATIONS) as sandbox:
-        settings = load({**sandbox.settings(), "SYNCJOB_STATE_DIR": str(folder)}, cwd=folder)
-        stage = _Stage(sandbox, settings, report, stop)
+        settings = load({**sandbox.settings(), "SYNCJOB_STATE_DIR": str(folder), "DB_BACKEND": destination}, cwd=folder)
+        stage = _Stage(sandbox, settings, report, stop, _Base(sandbox) if destination == "airtable" else _File(sandbox, settings))
         report.line(_welcome(sandbox))
-        for scene in (_first_run, _changes, _second_run, _third_run):
+        for scene in (*stage.shelf.scenes, _first_run, _changes, _second_run, _third_run):
             code = scene(stage)
             if code or stop.is_set():
-                report.line(f"\nThe demo stopped early; what it has is in {settings.sqlite_file}")
+                report.line(f"\nThe demo stopped early; what it has is in {stage.shelf.place}")
                 return code
-    report.line(_farewell(settings))
+        report.line(stage.shelf.farewell())
+    return 0
+
+
+def _tables(stage: "_Stage") -> int:
+    """Airtable's tables have to be there first."""
+    stage.report.line("\n0. The base is empty: its tables are made first.\n\n$ python -m syncjob init airtable")
+    run_init(stage.settings, stage.report, stage.stop)
     return 0
 
 
@@ -65,6 +76,7 @@ class _Stage:
     settings: Settings
     report: Report
     stop: threading.Event
+    shelf: "_File | _Base"
 
 
 # --- the scenes ---
@@ -102,8 +114,8 @@ def _sync(stage: _Stage) -> int:
     if ran.exit or stage.stop.is_set():
         return ran.exit
     stage.report.line()
-    stage.report.line(f"   {_account(ran.document, stage.settings)}")
-    stage.report.line(f"   {_proof(stage.sandbox, stage.settings)}")
+    stage.report.line(f"   {_account(ran.document, stage.shelf)}")
+    stage.report.line(f"   {_proof(stage.shelf)}")
     return 0
 
 
@@ -161,29 +173,27 @@ def _mails(ids: Sequence[str]) -> str:
 # --- what the run did, and whether it is right ---
 
 
-def _account(document: Mapping[str, Any], settings: Settings) -> str:
+def _account(document: Mapping[str, Any], shelf: "_File | _Base") -> str:
     """What was fetched, written and left alone, and what it took."""
     fetched = sum(walk["fetched"] for stream in document["streams"].values() for walk in stream["walks"])
-    written = document["destinations"]["sqlite"]["written"]
-    rows = sum(len(_rows(settings, table)) for table in ("tasks", "emails"))
+    (written,) = (found["written"] for found in document["destinations"].values())
+    rows = sum(len(shelf.rows(table)) for table in ("tasks", "emails"))
     asked = document["requests"]
     return (
         f"{number(fetched)} records fetched, {number(written)} rows written, {number(rows - written)} left alone. "
-        f"Requests: {number(asked['teamwork'])} to Teamwork, {number(asked['missive'])} to Missive."
+        f"Requests: {number(asked['teamwork'])} to Teamwork, {number(asked['missive'])} to Missive{shelf.asked()}."
     )
 
 
-def _proof(sandbox: Sandbox, settings: Settings) -> str:
-    """Compare the database with the world behind the APIs. Raises SyncjobError where they differ."""
-    truth = {"tasks": sandbox.truth.tasks(), "emails": sandbox.truth.emails(), "attachments": sandbox.truth.attachments()}
-    gone = {"tasks": sandbox.truth.gone_tasks(), "emails": sandbox.truth.gone_emails(), "attachments": set[str]()}
-    found = {table: _rows(settings, table) for table in TABLES}
-    wrong = [line for table in TABLES for line in _differences(table, truth[table], found[table], gone[table])]
+def _proof(shelf: "_File | _Base") -> str:
+    """Compare what was written with the world behind the APIs. Raises SyncjobError where they differ."""
+    truth, gone = shelf.truth(), shelf.gone()
+    wrong = [line for table in truth for line in _differences(table, truth[table], shelf.rows(table), gone.get(table, set()))]
     if wrong:
         more = f"\n  and {len(wrong) - SHOWN_DIFFERENCES} more" if len(wrong) > SHOWN_DIFFERENCES else ""
         lines = "".join(f"\n  {line}" for line in wrong[:SHOWN_DIFFERENCES])
-        raise SyncjobError(f"{settings.sqlite_file} is not equal to the sandbox's truth:{lines}{more}", hint="this is a bug in syncjob")
-    counts = ", ".join(f"{number(len(truth[table]))} {table}" for table in TABLES)
+        raise SyncjobError(f"{shelf.place} is not equal to the sandbox's truth:{lines}{more}", hint="this is a bug in syncjob")
+    counts = ", ".join(f"{number(len(rows))} {table}" for table, rows in truth.items())
     kept = sum(map(len, gone.values()))
     return f"Checked: every row is equal to the sandbox's truth: {counts}" + (f"; {kept} deleted row kept and marked." if kept else ".")
 
@@ -200,11 +210,76 @@ def _differences(table: str, truth: Rows, rows: Rows, gone: Set[str]) -> list[st
     return missing + extra + unmarked + unequal
 
 
-def _rows(settings: Settings, table: str) -> Rows:
-    """A table of the SQLite destination by key."""
-    with closing(sqlite3.connect(settings.sqlite_file)) as database:
-        database.row_factory = sqlite3.Row
-        return {row[0]: dict(row) for row in database.execute(f"SELECT * FROM {table}")}
+class _File:
+    """The SQLite destination, as the demo looks at it."""
+
+    scenes: tuple[Callable[["_Stage"], int], ...] = ()
+
+    def __init__(self, sandbox: Sandbox, settings: Settings) -> None:
+        self._sandbox, self.place = sandbox, settings.sqlite_file
+
+    def truth(self) -> Mapping[str, Rows]:
+        found = self._sandbox.truth
+        return {"tasks": found.tasks(), "emails": found.emails(), "attachments": found.attachments()}
+
+    def gone(self) -> Mapping[str, Set[str]]:
+        return {"tasks": self._sandbox.truth.gone_tasks(), "emails": self._sandbox.truth.gone_emails()}
+
+    def rows(self, table: str) -> Rows:
+        """A table by key."""
+        with closing(sqlite3.connect(self.place)) as database:
+            database.row_factory = sqlite3.Row
+            return {row[0]: dict(row) for row in database.execute(f"SELECT * FROM {table}")}
+
+    def asked(self) -> str:
+        return ""
+
+    def farewell(self) -> str:
+        return (
+            f"\nThe data is in {self.place}, in the tables tasks, emails and attachments. Look at it:\n\n"
+            f"    {_look(self.place)}\n\n" + _onward(self.place.parent)
+        )
+
+
+class _Base:
+    """The Airtable destination, as the demo looks at it: the base itself, and not what its API says."""
+
+    scenes = (_tables,)
+    place = "the sandbox's Airtable base"
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox, self._told = sandbox, 0
+
+    def truth(self) -> Mapping[str, Rows]:
+        found = {"tasks": self._sandbox.truth.tasks(), "emails": self._sandbox.truth.emails()}
+        return {kind: {key: self._expected(kind, row) for key, row in rows.items()} for kind, rows in found.items()}
+
+    def _expected(self, kind: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        table = self._sandbox.world.airtable.base.table(kind.capitalize())
+        shown = expected_row(kind, row, table)
+        return {field.name: shown.get(field.name) for field in table.fields if field.name not in ("Body Text", "Attachments")}
+
+    def gone(self) -> Mapping[str, Set[str]]:
+        return {"tasks": self._sandbox.truth.gone_tasks(), "emails": self._sandbox.truth.gone_emails()}
+
+    def rows(self, table: str) -> Rows:
+        """A table by key."""
+        found = self._sandbox.world.airtable.base.table(table.capitalize())
+        names = [field.name for field in found.fields]
+        return {
+            key: {name: _stored(cells.get(name)) for name in names} | {"deleted": cells.get("Deleted", False)}
+            for key, cells in found.rows(names[0]).items()
+        }
+
+    def asked(self) -> str:
+        before, self._told = self._told, len(self._sandbox.requests("airtable"))
+        return f", {number(self._told - before)} to Airtable"
+
+    def farewell(self) -> str:
+        task = next(cells for cells in self.rows("tasks").values() if not cells["deleted"])
+        lines = [f"    {name}: {' '.join(value.split())[:100]}" for name, value in task.items() if value and name != "deleted"]
+        shown = "\n".join(lines)
+        return f"\nThis is how a task looks in Airtable:\n\n{shown}\n\nThe base was the sandbox's, and ends with it.\n{_onward(None)}"
 
 
 def _stored(value: Any) -> Any:
@@ -241,12 +316,10 @@ def _welcome(sandbox: Sandbox) -> str:
     )
 
 
-def _farewell(settings: Settings) -> str:
-    database = settings.sqlite_file
+def _onward(folder: Path | None) -> str:
+    yours = f"The folder {folder} is yours to delete. " if folder else ""
     return (
-        f"\nThe data is in {database}, in the tables tasks, emails and attachments. Look at it:\n\n"
-        f"    {_look(database)}\n\n"
-        f"The folder {database.parent} is yours to delete. To sync your own data, copy config/.env.example to .env,\n"
+        f"{yours}To sync your own data, copy config/.env.example to .env,\n"
         "write into it TEAMWORK_BASE_URL and TEAMWORK_API_KEY for tasks, MISSIVE_API_TOKEN for emails, or all three, and start:\n\n"
         f"    {_python()} -m syncjob once"
     )

@@ -12,7 +12,7 @@ from syncjob.core.errors import Later, SyncjobError
 from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
 
-STOP_SECONDS = 3.0
+STOP_SECONDS = 2.5
 """How long a stop waits for parts to reach a durable point. One that still waits for an answer then is left: the answer
 of a request that was overtaken by a stop is not looked at, and a transaction is whole or not at all."""
 LOOK_SECONDS = 1.0

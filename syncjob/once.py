@@ -8,14 +8,14 @@ from time import monotonic
 from typing import Any
 
 from syncjob.build import Choices, Job, build
-from syncjob.core.errors import Held, Rejected, SyncjobError, worst
-from syncjob.core.model import Row
+from syncjob.core.errors import Rejected, SyncjobError, worst
 from syncjob.cycle import SourcePart
 from syncjob.drive import Cycle, Outcome
+from syncjob.held import held as held_in
+from syncjob.held import told
 from syncjob.lock import hold
 from syncjob.report import Report, number
 from syncjob.settings import Settings
-from syncjob.store import Tx
 
 VERDICTS = ("created", "updated", "restored", "deleted", "unchanged", "rejected", "out_of_scope", "inaccessible")
 
@@ -120,7 +120,10 @@ def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report, began:
                 "checkpoint": _time(tx.walks.stream(stream)["checkpoint"]),
                 "walks": [_walk(walk, outcome.errors.get(part.name)) for walk in walks],
             }
-            held[stream] = _tell_held(stream, tx, report)
+            waiting = held_in(stream, tx)
+            held[stream] = waiting["count"]
+            if waiting["count"]:
+                report.problem(stream, told(waiting["count"], waiting["rows"], waiting["titles"]))
             for walk in walks:
                 if walk["error"]:
                     report.problem(stream, SyncjobError(walk["error"]))
@@ -143,29 +146,12 @@ def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report, began:
     return Ran(exit_, document)
 
 
-def _tell_held(stream: str, tx: Tx, report: Report) -> int:
-    """Say which deletions wait for a person's word; how many those are."""
-    found = tx.walks.held((stream,))
-    if found:
-        rows = tx.mirror.rows(stream, [each.key for each in found[:3]]).values()
-        titles = ", ".join(_title(row) for row in rows)
-        live = tx.mirror.live(stream)
-        hint = "if that is meant: python -m syncjob once --sweep --allow-deletes. If not, mend it at the source: what is shown again stays"
-        report.problem(stream, Held(f"{len(found)} of {live} rows would be deleted at once, so nothing was: {titles} ...", hint=hint))
-    return len(found)
-
-
 def _tell_dead(new: Mapping[str, int], report: Report) -> bool:
     """Say which parts gave up on records for the first time; whether there were any."""
     for part, count in new.items():
         what = "1 record was" if count == 1 else f"{number(count)} records were"
         report.problem(part, Rejected(f"{what} put aside; all else went on", hint="to see why: python -m syncjob dead list"))
     return bool(new)
-
-
-def _title(row: Row) -> str:
-    data = row.data or {}
-    return repr(str(data.get("title") or data.get("subject") or row.key)[:60])
 
 
 def _walk(walk: Mapping[str, Any], error: SyncjobError | None) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -14,11 +15,15 @@ from syncjob.build import Choices, Job, build
 from syncjob.core.errors import SyncjobError
 from syncjob.core.steps import Rest
 from syncjob.cycle import SourcePart
+from syncjob.health import Health
+from syncjob.hints import Hints, secrets
 from syncjob.lock import hold
 from syncjob.once import run_cycle
 from syncjob.report import Report
 from syncjob.settings import Settings
 from syncjob.systemd import Systemd
+from syncjob.tunnel import ngrok
+from syncjob.web import serving
 
 WAKE_SECONDS = 0.5
 """How soon a signal is seen, which may not wake anybody itself, and that something is due."""
@@ -67,9 +72,10 @@ class Service:
     """The job at work for months."""
 
     def __init__(self, settings: Settings, job: Job, report: Report, stop: threading.Event, systemd: Systemd) -> None:
-        self._job, self._report, self._stop, self._systemd = job, report, stop, systemd
+        self._settings, self._job, self._report, self._stop, self._systemd = settings, job, report, stop, systemd
+        self.health = Health(settings, job, report)
         self._poll = timedelta(seconds=settings.poll_interval_seconds)
-        self._ticker = Ticker(job.sources, lambda: run_cycle(settings, job, report, stop), self._poll)
+        self._ticker = Ticker(job.sources, self._cycle, self._poll)
         self._wake = threading.Event()
         self._due = datetime.now(UTC)
         self._asked = False
@@ -102,6 +108,13 @@ class Service:
         self._ticker.poll_now()
         self._asked = True
 
+    def _cycle(self) -> None:
+        began = monotonic()
+        ran = run_cycle(self._settings, self._job, self._report, self._stop)
+        if not self._stop.is_set():
+            self.health.note(ran, monotonic() - began)
+            self._systemd.tell(STATUS="; ".join(self.health.ills()) or "all is well")
+
     def _look(self) -> None:
         """Tick if that is due, or asked for, or if the clock was set back. An error that no part's boundary caught waits an interval."""
         now = datetime.now(UTC)
@@ -125,7 +138,19 @@ class Service:
             self._systemd.tell(WATCHDOG="1")
 
 
-def run_forever(settings: Settings, choices: Choices, report: Report, stop: threading.Event, environ: Mapping[str, str]) -> int:
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where the service listens, as `[HOST:]PORT`; None: nowhere."""
+
+    health: str | None = None
+    hints: str | None = None
+    insecure: bool = False
+    tunnel: bool = False
+
+
+def run_forever(
+    settings: Settings, choices: Choices, report: Report, stop: threading.Event, doors: Doors, environ: Mapping[str, str]
+) -> int:  # fmt: skip
     """Work until asked to stop; 0 then. Raises SyncjobError when it could not even begin."""
     report.line(f"state folder: {settings.state}")
     with ExitStack() as open_things:
@@ -133,7 +158,25 @@ def run_forever(settings: Settings, choices: Choices, report: Report, stop: thre
         job = build(settings, choices, stop)
         open_things.callback(job.close)
         service = Service(settings, job, report, stop, Systemd(environ))
+        _open(doors, service, job, settings, report, stop, open_things)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGHUP, service.on_hangup)
         service.run()
     return 0
+
+
+def _open(
+    doors: Doors, service: Service, job: Job, settings: Settings, report: Report, stop: threading.Event, open_things: ExitStack
+) -> None:  # fmt: skip
+    """Listen where that is asked for, and say so."""
+    if doors.health:
+        where = open_things.enter_context(serving(service.health, doors.health, flag="--health", extra="health"))
+        report.line(f"health: {where}/healthz and {where}/metrics")
+    if doors.hints:
+        names = [part.name for part in job.sources]
+        known = secrets(settings, names, doors.hints, insecure=doors.insecure, public=doors.tunnel)
+        where = open_things.enter_context(serving(Hints(known, service.hint), doors.hints, flag="--hints", extra="hints"))
+        if doors.tunnel:
+            where = open_things.enter_context(ngrok(int(where.rpartition(":")[2]), stop))
+        for name in known:
+            report.line(f"{name.capitalize()} webhook: {where}/hints/{name}")

@@ -33,6 +33,13 @@ def _web_address(value: str) -> str:
     return value.removesuffix("/")
 
 
+def _ping_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a web address like https://example.com/ping")
+    return value
+
+
 def _day(value: str) -> datetime:
     try:
         if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
@@ -102,6 +109,12 @@ class Settings(BaseModel):
     backfill_overlap_seconds: MaybeNoSeconds = 120
     sweep_interval_seconds: Seconds = 21600
     history_days: Annotated[float, Field(gt=0, le=36_500)] = 90
+    stale_after_seconds: Seconds = 900
+    quiet_after_seconds: Seconds = 259_200
+    heartbeat_url: Annotated[SecretStr, BeforeValidator(_ping_address)] | None = None
+    hint_min_interval_seconds: MaybeNoSeconds = 5
+    teamwork_webhook_secret: SecretStr | None = None
+    missive_webhook_secret: SecretStr | None = None
     once_max_seconds: Seconds | None = None
     max_delete_share: Annotated[float, Field(ge=0, le=1)] = 0.25
     teamwork_rate_limit: Windows | None = None
@@ -112,6 +125,7 @@ class Settings(BaseModel):
     http_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 60
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     log_format: Annotated[Literal["text", "json"], BeforeValidator(str.lower)] = "text"
+    log_file: Path | None = None
     folder: Path = Field(default=Path(), exclude=True)
 
     @property
@@ -137,7 +151,10 @@ class Settings(BaseModel):
 
     def secrets(self) -> tuple[str, ...]:
         """Every value that must never be shown, in each form in which it could appear, longest first."""
-        keys = (self.teamwork_api_key, self.missive_api_token, self.airtable_api_key, self.pg_dsn)
+        keys = (
+            self.teamwork_api_key, self.missive_api_token, self.airtable_api_key, self.pg_dsn,
+            self.heartbeat_url, self.teamwork_webhook_secret, self.missive_webhook_secret,
+        )  # fmt: skip
         whole = {key.get_secret_value() for key in keys if key}
         if self.pg_dsn and (password := urlsplit(self.pg_dsn.get_secret_value()).password):
             whole |= {password, unquote(password)}
@@ -153,7 +170,7 @@ def _forms(value: str) -> tuple[str, ...]:
 
 
 NAMES = tuple(name.upper() for name in Settings.model_fields if name != "folder")
-SECRET = ("API_KEY", "API_TOKEN", "DSN")
+SECRET = ("API_KEY", "API_TOKEN", "DSN", "WEBHOOK_SECRET", "HEARTBEAT_URL")
 
 
 def load(environ: Mapping[str, str], *, cwd: Path, flags: Mapping[str, str] | None = None, need_source: bool = True) -> Settings:

@@ -61,14 +61,14 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     shutil.rmtree(temporary)
 
 
-def run_small(monkeypatch: pytest.MonkeyPatch, state: Path | None, *, stop: bool = False) -> tuple[int, str]:
+def run_small(monkeypatch: pytest.MonkeyPatch, state: Path | None, *, stop: bool = False, into: str = "sqlite") -> tuple[int, str]:
     """The demo in this process with a small world: its exit code and all it printed."""
     monkeypatch.setattr(demo, "TASKS", 60)
     monkeypatch.setattr(demo, "CONVERSATIONS", 20)
     text, stopped = StringIO(), threading.Event()
     if stop:
         stopped.set()
-    return demo.run_demo(state, Report(out=text, err=text), stopped), text.getvalue()
+    return demo.run_demo(state, Report(out=text, err=text), stopped, into), text.getvalue()
 
 
 def test_it_needs_nothing_and_ends_well(shown: Shown) -> None:
@@ -138,6 +138,15 @@ def test_an_env_file_and_the_environment_are_not_looked_at(monkeypatch: pytest.M
     code, out = run_small(monkeypatch, tmp_path / "demo")
     assert code == 0, out
     assert f"The data is in {tmp_path / 'demo' / 'data.db'}" in out
+
+
+def test_it_shows_airtable_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code, out = run_small(monkeypatch, tmp_path / "demo", into="airtable")
+    assert code == 0, out
+    assert "airtable: the table Emails: Email ID (singleLineText), Thread ID" in out
+    assert out.count("Checked: every row is equal to the sandbox's truth") == 3
+    assert "2 to Teamwork, 2 to Missive, 0 to Airtable." in out
+    assert re.search(r"looks in Airtable:\n\n    Task ID: \d+", out)
 
 
 def test_a_folder_that_holds_anything_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

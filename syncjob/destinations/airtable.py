@@ -155,8 +155,9 @@ class AirtableDestination:
             else:
                 for field in fields:
                     self._make(self._api.create_field, each.table, field)
-        self._ledger.note("shapes", None)  # so that the new fields are seen at once
-        self._ledger.stand(None)
+        if plan:
+            self._ledger.note("shapes", None)  # so that the new fields are seen at once, and filled in every row
+            self._ledger.stand(None)
 
     def _make(self, create: Callable[[str, Json], None], where: str, what: Json) -> None:
         try:

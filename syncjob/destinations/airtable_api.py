@@ -33,6 +33,7 @@ OVERTAKEN_SECONDS = 30.0
 QUOTA_SECONDS = 3600.0
 """A spent month is asked about again after so long: the plan may have been changed."""
 
+SPENT = "spent_until"
 ANSWER_SECONDS = 300.0
 CONNECT_SECONDS = 10.0
 RECORD_ID = re.compile(r"rec[0-9A-Za-z]{14}")
@@ -211,19 +212,26 @@ class AirtableApi:
     def _over_limit(self, answer: Response, type_: str, words: str) -> Exception:
         now = self._clock.now()
         if type_ == "PUBLIC_API_BILLING_LIMIT_EXCEEDED":
-            self._limiter.not_before(now + timedelta(seconds=QUOTA_SECONDS))
-            return Transient(
-                f"{self._host}: this month's API calls of the workspace are used up",
-                hint="wait for the next month, change the plan, or set AIRTABLE_DELIVER_SECONDS higher; nothing is lost",
-            )
+            until = now + timedelta(seconds=QUOTA_SECONDS)
+            self._limiter.not_before(until)
+            self._ledger.note(SPENT, until.isoformat())
+            return self._spent()
         told = answers.asked_wait(answer.headers, answer.content, now) if "Retry-After" in answer.headers else 0.0
         wait = max(LOCKOUT_SECONDS, told) if answer.status_code == 429 else told
         self._limiter.not_before(now + timedelta(seconds=wait))
         return _Again(words, "The next run tries again. Something else may be using this base.", sent=answer.status_code != 429, wait=0.0)
 
+    def _spent(self) -> Transient:
+        return Transient(
+            f"{self._host}: this month's API calls of the workspace are used up",
+            hint="wait for the next month, change the plan, or set AIRTABLE_DELIVER_SECONDS higher; nothing is lost",
+        )
+
     def _pause(self, seconds: float) -> None:
         """Wait a little. A long wait ends the step instead, and so does a request to stop."""
         until = self._clock.now() + timedelta(seconds=seconds)
+        if seconds > LOCKOUT_SECONDS and self._clock.now().isoformat() < (self._ledger.recall(SPENT) or ""):
+            raise self._spent()
         if seconds > LOCKOUT_SECONDS or self._clock.wait(seconds):
             raise Later(f"{self._host} is not asked again before {until:%Y-%m-%d %H:%M:%S}Z", until=until)
 

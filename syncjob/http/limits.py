@@ -95,6 +95,12 @@ class Limiter:
                 log.times.append(log.at)
             return wait / SECOND
 
+    def left(self) -> Mapping[Window, int]:
+        """How many requests each window still allows now, to whomever."""
+        with self._log() as log:
+            counts = {window: len(log.times) - bisect_right(log.times, log.at - window.seconds * SECOND) for window in self._windows}
+            return {window: max(0, self._limit(window, log.learned) - count) for window, count in counts.items()}
+
     def not_before(self, until: datetime) -> None:
         """Hold every request, of any process, until then: the vendor asked for it."""
         with self._log() as log:
@@ -106,11 +112,13 @@ class Limiter:
             with self._log() as log:
                 log.learned = limit
 
+    def _limit(self, window: Window, learned: int) -> int:
+        return learned if self._learns and learned else window.limit
+
     def _caps(self, urgency: WalkKind, learned: int) -> Iterator[tuple[int, int]]:
         """The rules as (count, seconds): no more than so many requests, whatever they were for, in any so many seconds."""
         for window in self._windows:
-            limit = learned if self._learns and learned else window.limit
-            share = limit * self._shares[urgency]
+            share = self._limit(window, learned) * self._shares[urgency]
             yield max(1, int(share)), window.seconds
             if urgency != "changes" and window.seconds > SLICE_SECONDS:
                 yield max(1, int(share * SLICE_SECONDS / window.seconds)), SLICE_SECONDS

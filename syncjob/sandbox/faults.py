@@ -45,6 +45,7 @@ class Kind(StrEnum):
     TRUNCATED_JSON = "truncated json"  # with the Content-Length of what is left
     LOGIN_PAGE = "login page"  # 200
     EMPTY_OBJECT = "empty object"  # 200
+    EMPTY_LIST = "empty list"  # 200, and it claims that there is nothing
     WRONG_TYPE = "wrong type"  # 200, the rows are no list
     SLOW = "slow"  # one byte each `delay` seconds
     ENDLESS = "endless"  # 2 GB
@@ -197,17 +198,23 @@ def _wrong_type(fault: Fault, good: Response) -> Response:
     return _with_rows(good, lambda rows: "none of your business")
 
 
+def _empty_list(fault: Fault, good: Response) -> Response:
+    return _with_rows(good, lambda rows: [] if isinstance(rows, list) else rows, at_end=True)
+
+
 def _duplicate_rows(fault: Fault, good: Response) -> Response:
     return _with_rows(good, lambda rows: [*rows, *rows[: max(1, len(rows) // 3)]] if isinstance(rows, list) else rows)
 
 
-def _with_rows(good: Response, change: Callable[[Any], Any]) -> Response:
-    """The same answer with its first member, where both vendors put the rows, changed."""
+def _with_rows(good: Response, change: Callable[[Any], Any], *, at_end: bool = False) -> Response:
+    """The same answer with its first member, where both vendors put the rows, changed; `at_end`: it says that no more follow."""
     try:
         value = json.loads(good.body)
     except ValueError:
         return good
     name = next(iter(value))
+    if at_end and "page" in value.get("meta", {}):
+        value["meta"]["page"]["hasMore"] = False
     return replace(json_response(good.status, {**value, name: change(value[name])}), headers=good.headers)
 
 
@@ -233,6 +240,7 @@ _SPOILED: dict[Kind, Callable[[Fault, Response], Response]] = {
     Kind.TRUNCATED_JSON: _truncated,
     Kind.LOGIN_PAGE: _login_page,
     Kind.EMPTY_OBJECT: _empty_object,
+    Kind.EMPTY_LIST: _empty_list,
     Kind.WRONG_TYPE: _wrong_type,
     Kind.DUPLICATE_ROWS: _duplicate_rows,
     Kind.SLOW: _slow,

@@ -23,7 +23,7 @@ from syncjob.core.errors import ConfigError, Forbidden, Later, Transient
 from syncjob.core.model import Answer, Call, WalkKind
 from syncjob.core.ports import Clock
 from syncjob.http import answers
-from syncjob.http.limits import SLICE_SECONDS, Limiter
+from syncjob.http.limits import SLICE_SECONDS, Limiter, Window
 from syncjob.http.wire import open_session
 
 CONNECT_SECONDS = 10.0
@@ -88,6 +88,10 @@ class Api:
             sleep=self._pause,
             retry_error_callback=self._give_up,
         )(self._try, call, urgency)
+
+    def budget_left(self) -> Mapping[Window, int]:
+        """How many requests each of the vendor's windows still allows."""
+        return self._limiter.left()
 
     def close(self) -> None:
         self._session.close()

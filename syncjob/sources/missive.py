@@ -26,6 +26,7 @@ from syncjob.core.model import (
     NOTHING,
     PROOF,
     SUSPECT,
+    UNPROVEN,
     Answer,
     Call,
     Gone,
@@ -47,7 +48,7 @@ from syncjob.sources.until import SMALLEST_LIMIT, onward
 
 M = TypeVar("M", Conversation, Message)
 LIST_LIMIT, THREAD_LIMIT, BODIES = 50, 10, 10
-INHERITED = ("trashed", "junked", proof.NO_CONVERSATION)
+INHERITED = ("trashed", "junked", proof.NO_CONVERSATION, UNPROVEN)
 """Why an email is deleted because its conversation is; any other reason is the email's own."""
 
 
@@ -360,10 +361,9 @@ def _thread(found: Conversation) -> Mapping[str, Json]:
 
 def _in_turn(walk: Walk, wanted: Sequence[str], known: Known) -> list[Want]:
     """Wants for the message lists, from end to end, of those conversations for which that was longest ago."""
-    rows = [row for row in known.stalest(CONVERSATIONS) if row.version and row.key not in wanted]
-    waiting = known.waiting("thread", [row.key for row in rows])
-    due = [row for row in rows if row.key not in waiting]
-    return [Want("thread", CONVERSATIONS, row.key, _whole_thread(row.version or ""), walk.id) for row in due]
+    versions = {row.key: row.version for row in known.stalest(CONVERSATIONS) if row.version and row.key not in wanted}
+    due = known.sighted(walk.id, CONVERSATIONS, versions.keys()) - known.waiting("thread", versions.keys()).keys()
+    return [Want("thread", CONVERSATIONS, key, _whole_thread(version), walk.id) for key, version in versions.items() if key in due]
 
 
 def _whole_thread(version: str) -> Mapping[str, Json]:

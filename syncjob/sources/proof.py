@@ -15,7 +15,7 @@ from syncjob.core.model import CLAIM, CONVERSATIONS, OPENED, PROOF, SUSPECT, UNP
 from syncjob.core.ports import Known
 from syncjob.core.questions import together
 
-BATCH, CONTROLS = 10, 3
+BATCH, CONTROLS, MISSED = 10, 3, 10
 SOON = timedelta(minutes=5)
 """How far apart the two controls may be that vouch for the look-ups between them."""
 NOT_FOUND, NO_CONVERSATION = "not found", "its conversation is not found"
@@ -53,11 +53,20 @@ def read(walk: Walk, asked: Call, answer: Answer, known: Known, look: Look) -> P
     if about["control"]:
         return _read_control(walk, asked, answer, known, is_there=found is not None and _shows(found, about["control"]))
     if found is not None:
-        return replace(found, settled=found.settled + _all_kinds(key))
+        page = replace(found, settled=found.settled + _all_kinds(key))
+        return missed(walk, page, alone=kind == SUSPECT) if stream == CONVERSATIONS else page
     if kind == CLAIM:
         return Page((_gone(stream, key, known, UNPROVEN),), settled=_all_kinds(key))
     claim = Want(CLAIM, stream, key, {"opened": said.get("opened")}, walk.id)
     return Page(wants=(claim,), settled=((kind, key),))
+
+
+def missed(walk: Walk, page: Page, *, alone: bool) -> Page:
+    """The page of a record that is there, though the list did not show it. A list that missed several, or one and showed
+    nothing at all (`alone`), is not worth believing: the walk ends without the rest of its suspects."""
+    count = walk.position.get("missed", 0) + 1
+    wrong = f"its list showed nothing of {count} records that are there" if alone or count >= MISSED else None
+    return replace(page, position={**walk.position, "missed": count}, complete=True, unread=wrong)
 
 
 def _read_control(walk: Walk, asked: Call, answer: Answer, known: Known, *, is_there: bool) -> Page:

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from syncjob.core.errors import Incomplete, Transient
-from syncjob.core.model import PROOF, SUSPECT, TASKS, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
+from syncjob.core.model import PROOF, SUSPECT, TASKS, UNPROVEN, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
 from syncjob.core.ports import Known
 from syncjob.core.questions import together
 from syncjob.sources import proof
@@ -307,25 +307,24 @@ class Teamwork:
         about, key = call.about, call.about["key"]
         rows, payload = listed(answer, "tasks")
         tasks, _ = _tasks(rows)
-        found = {str(task.id): task for task in tasks}
+        found = {str(task.id) for task in tasks}
         settled = (("hidden", key),)
-        if about["control"] is None and (key not in found or about["seen"]):
-            by = about["by"][1:]
-            return Page(wants=(Want("hidden", TASKS, key, {"by": by}, walk.id),)) if by else Page(sighted=((TASKS, key),), settled=settled)
         name_of = Names(payload.get("included"), needed(tasks), known)
-        records = [each for each in self._records(tasks, name_of, known)[0] if each.key == key]
-        if about["control"] is None:
+        records = tuple(each for each in self._records(tasks, name_of, known)[0] if each.key == key)
+        if not about["seen"]:
             if records and records[0].gone:
-                return Page(tuple(records), settled=settled)
-            return Page(wants=(Want("hidden", TASKS, key, {"by": about["by"], "seen": True}, walk.id),))
-        if records:
-            return Page(tuple(replace(each, proven=each.gone is None) for each in records), settled=settled, names=name_of.sideloaded)
-        if about["control"] not in found:
-            return Page(sighted=((TASKS, key),), settled=settled)
+                return Page(records, settled=settled)
+            by = about["by"] if key in found else about["by"][1:]
+            again = Want("hidden", TASKS, key, {"by": by, "seen": key in found}, walk.id)
+            kept = Page(sighted=((TASKS, key),), settled=settled)
+            return Page(wants=(again,)) if by else proof.missed(walk, kept, alone=False)
+        if key in found or (about["control"] and about["control"] not in found):
+            proven = tuple(replace(each, proven=each.gone is None) for each in records)
+            kept = Page(proven, ((TASKS, key),), settled=settled, names=name_of.sideloaded)
+            return proof.missed(walk, kept, alone=about["control"] is None)
         row = known.rows(TASKS, [key]).get(key)
-        why = Gone("deleted" if about["by"] == [*HIDDEN] else "its task list is deleted")
-        gone = Record(TASKS, key, row.data if row else None, gone=why)
-        return Page((gone,), settled=settled)
+        why = ("deleted" if about["by"] == [*HIDDEN] else "its task list is deleted") if about["control"] else UNPROVEN
+        return Page((Record(TASKS, key, row.data if row else None, gone=Gone(why)),), settled=settled)
 
 
 class _Seen:
@@ -392,11 +391,10 @@ def _ids_call(name: str, keys: Sequence[str], flags: tuple[tuple[str, str], ...]
 def _hidden_call(want: Want, known: Known) -> Call:
     """First by a way that shows what is deleted; once it was seen so, together with a control by the way of every list."""
     assert want.walk is not None
-    control = known.control(want.walk, TASKS, 0) if want.about.get("seen") else None
-    about = {"key": want.key, "by": want.about["by"], "seen": bool(want.about.get("seen")), "control": control}
-    if control:
-        return _ids_call("hidden", [want.key, control], (), about)
-    return _ids_call("hidden", [want.key], HIDDEN[want.about["by"][0]], about)
+    seen = want.about.get("seen", False)
+    control = known.control(want.walk, TASKS, 0) if seen else None
+    about = {"key": want.key, "by": want.about["by"], "seen": seen, "control": control}
+    return _ids_call("hidden", [want.key, *([control] if control else [])], () if seen else HIDDEN[want.about["by"][0]], about)
 
 
 def _differs(task: Task, row: Row, tags: Mapping[str, Json]) -> bool:

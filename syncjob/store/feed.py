@@ -104,12 +104,13 @@ class Feed:
         query = sa.select(epochs.c.epoch).where(epochs.c.first_seq <= seq).order_by(epochs.c.first_seq.desc()).limit(1)
         return self._connection.execute(query).scalar() or ""
 
-    def note(self, name: str, *, seq: int | None, level_at: datetime | None, error: str | None) -> None:
+    def note(self, name: str, *, seq: int | None, now: datetime, level: bool, error: str | None) -> None:
         """Keep for `status` how far a destination was when it was last asked; its own position decides."""
-        values = {"name": name, "seq": seq or 0, "level_at": level_at, "error": error}
-        statement = insert(destinations).values(values)
+        times = {"level_at": now if level else None, "behind_since": None if level else now}
+        statement = insert(destinations).values({"name": name, "seq": seq or 0, "error": error} | times)
         kept: dict[str, Any] = {"error": statement.excluded.error} | ({} if seq is None else {"seq": statement.excluded.seq})
         kept["level_at"] = sa.func.coalesce(statement.excluded.level_at, destinations.c.level_at)
+        kept["behind_since"] = None if level else sa.func.coalesce(destinations.c.behind_since, statement.excluded.behind_since)
         self._connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=kept))
 
     def level_at(self, name: str) -> datetime | None:

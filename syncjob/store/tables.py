@@ -49,6 +49,7 @@ streams = sa.Table(
     sa.Column("live", Integer, nullable=False, default=0),
     sa.Column("process_after", Time),
     sa.Column("swept_at", Time),
+    sa.Column("news_at", Time),
     sa.Column("late_seconds", Integer, nullable=False, default=0),
 )  # fmt: skip
 rows = sa.Table(
@@ -161,6 +162,7 @@ destinations = sa.Table(
     sa.Column("epoch", Text),
     sa.Column("seq", Integer, nullable=False, default=0),
     sa.Column("level_at", Time),
+    sa.Column("behind_since", Time),
     sa.Column("error", Text),
 )  # fmt: skip
 ledger = sa.Table(

@@ -107,6 +107,11 @@ class Walks:
         done = walks.c.stream == stream, walks.c.kind == "full", walks.c.complete
         return self._connection.execute(sa.select(sa.exists().where(*done))).scalar_one()
 
+    def last(self, stream: str) -> Sequence[Mapping[str, Any]]:
+        """The last finished walk of each kind, for reports."""
+        newest = sa.select(sa.func.max(walks.c.id)).where(walks.c.stream == stream, walks.c.finished_at.is_not(None)).group_by(walks.c.kind)
+        return [dict(found) for found in self._connection.execute(walks.select().where(walks.c.id.in_(newest))).mappings()]
+
     def update(self, id_: int, **values: Any) -> None:
         """Set columns of a walk."""
         self._connection.execute(walks.update().where(walks.c.id == id_).values(**values))
@@ -189,18 +194,19 @@ class Walks:
 
     # -- deletions, which wait for the end of their walk
 
-    def doom(self, walk: int, changes: Iterable[Change], *, observed: int) -> None:
-        """Note proven deletions; the guard decides on them together when the walk ends. What is held stays so until it is lifted."""
+    def doom(self, walk: Walk, changes: Iterable[Change], *, observed: int) -> None:
+        """Note proven deletions; the guard decides on them together when the walk ends. What is held stays so, and passes only to
+        a walk over everything, which decides on all of it anew."""
         for change in changes:
-            values = {"stream": change.record.stream, "key": change.record.key, "walk": walk, "observed": observed,
+            values = {"stream": change.record.stream, "key": change.record.key, "walk": walk.id, "observed": observed,
                       "why": change.deleted_why or "gone", "at": change.deleted_at}  # fmt: skip
             statement = insert(deletions).values(values | {"held": False})
-            again = statement.on_conflict_do_update(index_elements=["stream", "key"], set_=values, where=~deletions.c.held)
-            self._connection.execute(again)
+            free = sa.true() if walk.kind != "changes" else ~deletions.c.held
+            self._connection.execute(statement.on_conflict_do_update(index_elements=["stream", "key"], set_=values, where=free))
 
-    def lift(self, streams: Collection[str]) -> None:
-        """Forget what is held of these streams: a new walk over everything finds it anew, if it is still true."""
-        self._connection.execute(deletions.delete().where(deletions.c.stream.in_(streams), deletions.c.held))
+    def lift(self, streams: Collection[str], *, but: int) -> None:
+        """Forget what is held of these streams, but not what this walk found anew."""
+        self._connection.execute(deletions.delete().where(deletions.c.stream.in_(streams), deletions.c.held, deletions.c.walk != but))
 
     def spare(self, walk: int | None, stream: str, keys: Collection[str]) -> None:
         """Take back deletions and suspicions of keys that were shown live since; other walks need no verdict on them any more."""
@@ -228,13 +234,10 @@ class Walks:
     # -- what is known of sources and streams
 
     def stream(self, stream: str) -> Mapping[str, Any]:
-        """The stream's row: checkpoint, live, process_after, swept_at, late_seconds."""
+        """The stream's row: checkpoint, live, process_after, swept_at, news_at, late_seconds."""
         found = self._connection.execute(STREAM, {"stream": stream}).mappings().one_or_none()
-        return (
-            dict(found)
-            if found
-            else {"stream": stream, "checkpoint": None, "live": 0, "process_after": None, "swept_at": None, "late_seconds": 0}
-        )
+        unknown = dict.fromkeys(("checkpoint", "process_after", "swept_at", "news_at"))
+        return dict(found) if found else {"stream": stream, **unknown, "live": 0, "late_seconds": 0}
 
     def set_stream(self, stream: str, **values: Any) -> None:
         """Set columns of the stream's row."""

@@ -16,7 +16,8 @@ SOON = 5.0
 
 def test_it_polls_at_every_interval_and_stops_with_exit_0(job: Job, sandbox: Sandbox) -> None:
     with running(job) as service:
-        until(lambda: len(sandbox.requests("teamwork")) > 8)
+        service.until_printed("sqlite: written")
+        until(lambda: len(sandbox.requests("teamwork")) > 6)
         task = next(iter(sandbox.truth.tasks()))
         sandbox.world.teamwork.edit_task(int(task), name="seen while it runs")
         until(lambda: job.differences() == [])

@@ -143,7 +143,7 @@ def test_status_says_how_far_everything_is_and_asks_nobody(job: Job) -> None:
     assert tasks["rows"] == len(job.sandbox.truth.tasks())
     assert tasks["walks"] == []
     assert 0 <= tasks["age_seconds"] < 60
-    assert ran.document["destinations"] == {"sqlite": {"behind": 0, "dead": 0, "error": None}}
+    assert ran.document["destinations"] == {"sqlite": {"behind": 0, "dead": 0, "behind_seconds": None, "error": None}}
 
 
 def test_status_before_the_first_run_says_so_and_makes_nothing(job: Job) -> None:

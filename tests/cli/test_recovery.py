@@ -2,9 +2,13 @@
 
 import random
 import shutil
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from .job import Job, is_one_screen
@@ -12,6 +16,7 @@ from .pg import PostgresServer
 from .rows import difference, read
 
 QUIET = 2
+TABLES = ("tasks", "emails", "attachments", "syncjob_position")
 
 
 @pytest.fixture
@@ -114,6 +119,39 @@ def test_postgres_set_back_to_a_backup_is_whole_again_after_one_cycle(big: Calla
     assert ran.exit == 0, ran.all
     assert job.differences() == []
     assert max(ran.asked.values()) <= QUIET, job.sandbox.log[seen:]
+
+
+def test_postgres_set_back_under_a_kept_up_process_is_whole_again_though_nothing_happens(both: Job) -> None:
+    assert both.dsn
+    with both.started("run", POLL_INTERVAL_SECONDS="1") as process:
+        wait_until_equal(both)
+        do(both.dsn, "CREATE SCHEMA backup", *(f"CREATE TABLE backup.{table} AS TABLE {table}" for table in TABLES))
+        change(both, 20)
+        wait_until_equal(both)
+        do(both.dsn, *(f"TRUNCATE {table}; INSERT INTO {table} TABLE backup.{table}" for table in TABLES))
+        assert difference(both.dsn, both.sandbox) != []
+        wait_until_equal(both)
+        assert process.poll() is None
+
+
+def do(dsn: str, *statements: str) -> None:
+    """Run statements in one transaction."""
+    with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def wait_until_equal(job: Job) -> None:
+    """Until both databases hold the truth."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if not job.differences():
+                return
+        except (sqlite3.Error, psycopg2.Error):  # no tables yet
+            pass
+        assert time.monotonic() < deadline, "too slow"
+        time.sleep(0.2)
 
 
 def test_a_lost_state_folder_is_filled_again_and_no_equal_row_is_rewritten(both: Job) -> None:

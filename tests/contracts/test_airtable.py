@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from syncjob.core.errors import ConfigError, Later, SyncjobError, Transient
+from syncjob.core.errors import ConfigError, SyncjobError, Transient
 from syncjob.core.model import TASKS, Batch, Receipt
 from syncjob.sandbox import Fault, Kind
 from tests.contracts.airtable import AirtablePlace
@@ -313,8 +313,10 @@ def test_a_spent_month_is_asked_about_again_in_an_hour(airtable: AirtablePlace) 
     quota(airtable)
     with pytest.raises(Transient, match="this month's"):
         deliver(destination, task())
-    with pytest.raises(Later):
+    airtable.asked  # noqa: B018
+    with pytest.raises(Transient, match="this month's"):
         deliver(destination, task())
+    assert airtable.asked == 0
     airtable.clock.time += timedelta(hours=1)
     airtable.world.monthly_calls = None
     assert deliver(destination, task()) == Receipt(1)

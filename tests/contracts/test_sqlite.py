@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from syncjob.core.errors import ConfigError, Rejected, Transient
-from syncjob.core.model import TASKS, Receipt
+from syncjob.core.model import TASKS, Batch, Receipt
 from syncjob.destinations import sqlite
 from tests.contracts.places import at, deliver, email, ready, rows, sqlite_place, task, told
 
@@ -84,4 +84,18 @@ def test_a_constraint_of_the_user_rejects_the_row(tmp_path: Path) -> None:
         deliver(destination, task("1"), task("2", title="secret"))
     assert "secret" not in told(raised.value)
     assert rows(place) == {}
+    place.close()
+
+
+def test_values_of_another_kind_that_somebody_wrote_are_shown_and_mended(tmp_path: Path) -> None:
+    place = sqlite_place(tmp_path / "data.db")
+    destination = ready(place)
+    deliver(destination, task("1"), task("2"), seq=1)
+    before = rows(place)
+    place.sql("UPDATE tasks SET tags = 'no JSON', progress = 'half', deleted = 7, title = x'00ff' WHERE task_id = '1'")
+    place.sql("UPDATE tasks SET source_links = 5, due_at = 1.5 WHERE task_id = '2'")
+    found = rows(place)
+    assert (found["1"]["tags"], found["1"]["progress"], found["1"]["title"]) == ("no JSON", "half", b"\x00\xff")
+    assert destination.deliver(Batch((task("1"), task("2")), at(1)), by_content=True) == Receipt(2)
+    assert rows(place) == before
     place.close()
