@@ -105,6 +105,8 @@ class Missive:
     def identity(self, answer: Answer) -> tuple[str, Mapping[str, Mapping[str, Json]]]:
         users, _ = listed(answer, "users")
         found = [user for user in users if isinstance(user, dict) and user.get("id")]
+        if not found:
+            raise Transient("`users` in the answer names nobody", hint="the vendor may be having trouble; the next run tries again")
         me = next((user["id"] for user in found if user.get("me")), None)
         return f"missive user {me or '?'}", {
             "users": {user["id"]: {"email": user.get("email"), "me": bool(user.get("me"))} for user in found}
@@ -206,6 +208,8 @@ class Missive:
         if answer.status != 200:
             return Page(inaccessible=((CONVERSATIONS, key), *_live(key, known)), settled=settled)
         raws, _ = listed(answer, "messages")
+        if not raws and about["count"] and not about.get("empty"):  # a list that lies once is not taken for an empty conversation
+            return Page(wants=(Want("thread", CONVERSATIONS, key, {**about, "empty": True}, walk.id if walk else None),))
         found, rejected = _models(Message, raws, EMAILS)
         found = [each for each in found if not each.draft and each.sent is not None]
         conversation = _as_record(known.rows(CONVERSATIONS, [key])[key])
