@@ -44,6 +44,8 @@ def take_in(leaf: Leaf, source: Source, tx: Tx, now: datetime) -> str | None:
     """What `absorb` does, within a transaction; the problem that the page tells of."""
     if leaf.observed <= tx.walks.source(source.name)["absorbed"]:
         return None
+    if leaf.walk and not tx.walks.has(leaf.walk):
+        return None  # the mirror that it was asked for is gone: a new one asks for everything anyway
     walk = tx.walks.get(leaf.walk) if leaf.walk else None
     page = source.read(walk, leaf.call, leaf.answer, KnownTo(tx, source.name))
     _take_in(replace(page, rejected=page.rejected + leaf.rejected), leaf, walk, source, tx, now)
@@ -57,6 +59,7 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
     rows = _rows(page.records, tx)
     plan, questions = _plan(page, rows, leaf.observed, source, tx)
     tx.mirror.apply([change for change in plan.changes if change.verb != "deleted"], observed=leaf.observed)
+    tx.mirror.set_versions(page.versions)
     tx.mirror.set_listed(page.listed, leaf.observed)
     shown = [where for where, verb in plan.verdicts.items() if verb != "deleted"]
     for stream, keys in by_stream(shown).items():

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
 from syncjob.build import APIS, DESTINATIONS, SOURCES
-from syncjob.core.errors import ConfigError, SyncjobError, Transient, worst
+from syncjob.core.errors import ConfigError, SyncjobError, Unwritable, worst
 from syncjob.core.model import Walk
 from syncjob.core.ports import Checked
 from syncjob.cycle import check_clock, check_identity
@@ -23,7 +23,7 @@ from syncjob.drive import WallClock
 from syncjob.report import Report, duration
 from syncjob.settings import Settings
 from syncjob.store import Store
-from syncjob.store.engine import MIGRATIONS, peek
+from syncjob.store.engine import MIGRATIONS, peek, unusable
 from syncjob.store.store import KnownTo
 
 LEAST_FREE = 200_000_000
@@ -82,15 +82,18 @@ def _mirror(path: Path) -> str:
     if not path.exists():
         return "not there yet: the first run makes it"
     version, _ = peek(path)
+    try:
+        path.open("r+b").close()
+    except OSError as error:
+        raise unusable(error, path) from None
     return f"version {version}" + ("" if version == len(MIGRATIONS) else ", which the next run brings up to date")
 
 
 def _disk(folder: Path) -> str:
     free = shutil.disk_usage(_nearest(folder)).free
-    said = f"{free / 1e9:,.1f} GB free at {folder}"
     if free < LEAST_FREE:
-        raise Transient(f"only {said}", hint="free some disk space")
-    return said
+        raise Unwritable(f"only {free / 1e6:,.1f} MB free at {folder}", hint="free some disk space")
+    return f"{free / 1e9:,.1f} GB free at {folder}"
 
 
 def _source(name: str, settings: Settings, scratch: Store, clock: WallClock) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from syncjob.core.errors import SyncjobError
-from syncjob.report import Report, configure_logging
+from syncjob.logs import configure_logging
+from syncjob.report import Report
 from syncjob.settings import Settings, load
 
 
@@ -148,7 +149,7 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.E
         doors = Doors(args.health, args.hints, insecure=args.insecure_hints, tunnel=bool(args.tunnel))
         return run_forever(settings, choices, report, stop, doors, environ)
 
-    return _with_settings(work, environ)
+    return _with_settings(work, environ, as_log=True)
 
 
 def _status(args: argparse.Namespace, environ: Mapping[str, str], stop: threading.Event) -> int:
@@ -249,14 +250,15 @@ def _with_settings(
     *,
     quiet: bool = False,
     as_json: bool = False,
+    as_log: bool = False,
     need_source: bool = True,
 ) -> int:
     """Load the settings and do the work; tell what went wrong, as text and, if asked for, as the one JSON document."""
     report = Report(quiet=quiet, as_json=as_json)
     try:
         settings = load(environ, cwd=Path.cwd(), need_source=need_source)
-        report = Report(secrets=settings.secrets(), quiet=quiet, as_json=as_json)
-        configure_logging(report, level=settings.log_level, form=settings.log_format)
+        report = Report(secrets=settings.secrets(), quiet=quiet, as_json=as_json, as_log=as_log)
+        configure_logging(report, level=settings.log_level, form=settings.log_format, file=settings.log_path, everything=as_log)
         return report.step("syncjob", lambda: work(settings, report))
     except SyncjobError as error:
         report.problem("syncjob", error)

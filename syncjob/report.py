@@ -6,16 +6,20 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Any, TextIO, TypeVar
 
-from syncjob.core.errors import SyncjobError, Transient, Unforeseen
+from syncjob.core.errors import SyncjobError, Unforeseen, Unwritable
 
 T = TypeVar("T")
 log = logging.getLogger("syncjob")
+told = logging.getLogger("syncjob.told")
+"""What is also said in words, as records with facts, for the log's file and for `run`."""
+told.propagate = False
+told.addHandler(logging.NullHandler())
+
 HERE = Path(__file__).parent
 HIDDEN = "***"
 PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)([^\s:/@]{0,200}):[^\s/@]{1,500}@")
@@ -30,18 +34,18 @@ class Report:
     """Says what happened, to a person, to cron's mail, or to a program; never a secret.
 
     A terminal gets progress bars, everything else plain lines. `quiet` prints only what a person must act on. With
-    `as_json`, standard output belongs to the one JSON `document` and all else goes to standard error.
+    `as_json`, standard output belongs to the one JSON `document` and all else goes to standard error. `as_log`: it is all in the log.
     """
 
     def __init__(
         self, *, out: TextIO = sys.stdout, err: TextIO = sys.stderr, secrets: Sequence[str] = (), quiet: bool = False,
-        as_json: bool = False, terminal: bool | None = None, clock: Callable[[], float] = monotonic,
+        as_json: bool = False, as_log: bool = False, terminal: bool | None = None, clock: Callable[[], float] = monotonic,
     ) -> None:  # fmt: skip
         """`terminal` None: look whether it is one."""
-        self._out, self._err, self._secrets, self._quiet = out, err, secrets, quiet
+        self._out, self._err, self._secrets, self._quiet, self._as_log = out, err, secrets, quiet, as_log
         self._lines = err if as_json else out
         self._lock = threading.RLock()
-        shown = not quiet and (self._lines.isatty() if terminal is None else terminal)
+        shown = not quiet and not as_log and (self._lines.isatty() if terminal is None else terminal)
         self._bars = _Bars(self._lines, clock) if shown else None
 
     def redact(self, text: str) -> str:
@@ -50,26 +54,38 @@ class Report:
             text = text.replace(secret, HIDDEN)
         return PASSWORD_IN_ADDRESS.sub(rf"\1:{HIDDEN}@", text)
 
+    def clean(self, text: str) -> str:
+        """The text with every secret replaced, and nothing in it that could steer a terminal."""
+        return self.redact(text).translate(CONTROLS)
+
     def line(self, text: str = "") -> None:
         """Something worth knowing; not shown when quiet."""
-        if not self._quiet:
-            self._print(text, self._lines)
+        self._say(text, text)
 
     def walk(self, stream: str, kind: str, counts: Mapping[str, int], *, requests: int, seconds: float) -> None:
         """A finished walk and its account: how many records were fetched, and what became of them."""
         asked = f"{number(requests)} request{'' if requests == 1 else 's'}"
-        self.line(f"{stream} {kind}: {account(counts)} ({asked}, {duration(seconds)})")
+        text = f"{stream} {kind}: {account(counts)} ({asked}, {duration(seconds)})"
+        self._say(text, "walk", stream=stream, kind=kind, **counts, requests=requests, seconds=round(seconds, 1))
 
     def delivery(self, destination: str, written: int, *, behind: int = 0, seconds: float) -> None:
         """A finished delivery."""
         left = f" behind={number(behind)}" if behind else ""
-        self.line(f"{destination}: written={number(written)}{left} ({duration(seconds)})")
+        text = f"{destination}: written={number(written)}{left} ({duration(seconds)})"
+        self._say(text, "delivery", destination=destination, written=written, behind=behind, seconds=round(seconds, 1))
 
     def problem(self, part: str, error: SyncjobError) -> None:
         """What went wrong and what to do about it; a mere "not before" (exit 0) is not shown when quiet."""
-        if error.exit or not self._quiet:
+        told.log(logging.WARNING, "problem", extra={"facts": {"part": part, "error": error.message, "hint": error.hint}})
+        if not self._as_log and (error.exit or not self._quiet):
             hint = f"\n  {error.hint}" if error.hint else ""
             self._print(f"{part}: {error.message}{hint}", self._err)
+
+    def _say(self, text: str, record: str, **facts: Any) -> None:
+        if record.strip():
+            told.log(logging.INFO, record.strip(), extra={"facts": facts})
+        if not self._quiet and not self._as_log:
+            self._print(text, self._lines)
 
     def document(self, found: Mapping[str, Any]) -> None:
         """The one JSON document of a run."""
@@ -110,7 +126,7 @@ class Report:
 
     def _print(self, text: str, stream: TextIO) -> None:
         encoding = stream.encoding or "utf-8"
-        text = self.redact(text).translate(CONTROLS).encode(encoding, "backslashreplace").decode(encoding)
+        text = self.clean(text).encode(encoding, "backslashreplace").decode(encoding)
         with self._lock:
             if self._bars is None or not self._bars.print_above(text, stream):
                 print(text, file=stream, flush=True)
@@ -120,7 +136,7 @@ def foreseen(error: Exception) -> SyncjobError:
     """What to tell of an error that has no place in our tree. Not its text: that may quote a mail."""
     name = f"{type(error).__name__} at {_place(error.__traceback__)}"
     if isinstance(error, OSError) and error.errno:
-        return Transient(f"{error.strerror} ({name})", hint="free some disk space or mend the disk; nothing is lost, the next run goes on")
+        return Unwritable(f"{error.strerror} ({name})", hint="free some disk space or mend the disk; nothing is lost, the next run goes on")
     return Unforeseen(f"unexpected {name}", hint="this is a bug in syncjob; nothing is lost. LOG_LEVEL=DEBUG shows where it happened")
 
 
@@ -190,37 +206,6 @@ def _rich_progress(stream: TextIO, clock: Callable[[], float]) -> Any:
         name, BarColumn(), MofNCompleteColumn(), Rate(), eta, TimeRemainingColumn(), console=Console(file=stream, force_terminal=True),
         transient=True, auto_refresh=False, get_time=clock, speed_estimate_period=300, redirect_stdout=False, redirect_stderr=False,
     )  # fmt: skip
-
-
-def configure_logging(report: Report, *, level: str, form: str) -> None:
-    """Let every log record leave through the report, as text or as JSON lines; other libraries' from WARNING on."""
-    root = logging.getLogger()
-    root.handlers[:] = [_Records(report, _JsonLines() if form == "json" else _Lines("{asctime} {levelname} {message}", style="{"))]
-    root.setLevel(logging.WARNING)
-    log.setLevel(level)
-
-
-class _Records(logging.Handler):
-    def __init__(self, report: Report, formatter: logging.Formatter) -> None:
-        super().__init__()
-        self._report = report
-        self.setFormatter(formatter)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._report.record(self.format(record))
-
-
-class _Lines(logging.Formatter):
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        return f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-class _JsonLines(_Lines):
-    def format(self, record: logging.LogRecord) -> str:
-        fields = {"time": self.formatTime(record), "level": record.levelname, "logger": record.name, "message": record.getMessage()}
-        if record.exc_info:
-            fields["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False)
 
 
 def account(counts: Mapping[str, int]) -> str:

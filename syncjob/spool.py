@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from syncjob.core.errors import Transient
+from syncjob.core.errors import Unwritable
 from syncjob.core.model import Answer, Call, Rejection
 
 VERSION = 1
@@ -63,7 +63,7 @@ class Spool:
         try:
             write_durably(path, json.dumps(head).encode() + b"\n" + answer.body)
         except OSError as error:
-            raise Transient(
+            raise Unwritable(
                 f"cannot write to the spool {self._folder}: {error.strerror}",
                 hint="free some disk space, or mend its rights; nothing is lost",
             ) from None

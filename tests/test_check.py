@@ -100,7 +100,7 @@ def test_a_list_that_may_not_be_read_is_told(bench: Bench) -> None:
     assert "the right to read this" in text
 
 
-@pytest.mark.parametrize(("hours", "exit_", "words"), [(3, 0, "off by 3 h"), (30, 3, "the server says that it is")])
+@pytest.mark.parametrize(("hours", "exit_", "words"), [(3, 0, "clock is off by "), (30, 3, "the server says that it is")])
 def test_a_clock_that_is_off_is_told(bench: Bench, hours: float, exit_: int, words: str) -> None:
     bench.sandbox.faults.always(".*", Fault(Kind.DATE_SKEWED, hours=hours), face="teamwork")
     found, text = bench.check()

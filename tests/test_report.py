@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from syncjob.core.errors import ConfigError, Held, Later, SyncjobError, Transient
-from syncjob.report import Report, configure_logging, duration, log, number
+from syncjob.core.errors import ConfigError, Held, Later, SyncjobError, Transient, Unwritable
+from syncjob.logs import configure_logging
+from syncjob.report import Report, duration, log, number
 
 SECRETS = ("twp_topsecret", "dG9wc2VjcmV0")
 
@@ -146,7 +147,7 @@ def test_a_full_disk_is_no_bug_of_ours() -> None:
     def fail() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(Transient, match="No space left on device") as caught:
+    with pytest.raises(Unwritable, match="No space left on device") as caught:
         Said().report.step("missive", fail)
     assert "disk" in caught.value.hint
 

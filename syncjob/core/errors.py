@@ -4,6 +4,7 @@ SyncjobError        something went wrong                                        
   ConfigError       only the user can mend it                                       exit 2
   Transient         try again later: network, 5xx, a locked database               exit 3
     Forbidden       403: access is missing now, it may come back
+  Unwritable        this machine cannot keep what it got: a full disk, a lock       exit 3
   Later             nothing is wrong: the budget, or the vendor, says "not before"  exit 0
   Rejected          this record will never be accepted as it is: a dead letter      exit 3
   Unforeseen        a bug of ours; what it stopped is tried again                  exit 3
@@ -42,6 +43,10 @@ class Transient(SyncjobError):
 
 class Forbidden(Transient):
     """Access was refused."""
+
+
+class Unwritable(SyncjobError):
+    """This machine could not keep something: no fault of what was asked."""
 
 
 class Later(SyncjobError):

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
-from syncjob.core.errors import Transient
+from syncjob.core.errors import Unwritable
 from syncjob.core.model import WalkKind
 from syncjob.core.ports import Clock
 
@@ -134,7 +134,8 @@ class Limiter:
                 yield log
                 _write(file, log)
         except OSError as error:
-            raise Transient(f"The request log {self._path} cannot be used: {error.strerror}", hint="Check the state folder.") from error
+            hint = "free some disk space, or mend its rights; nothing is lost"
+            raise Unwritable(f"cannot write {self._path}: {error.strerror}", hint=hint) from None
 
     @contextmanager
     def _open(self) -> Iterator[IO[bytes]]:

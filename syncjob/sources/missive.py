@@ -212,24 +212,22 @@ class Missive:
             return Page(wants=(Want("thread", CONVERSATIONS, key, {**about, "empty": True}, walk.id if walk else None),))
         found, rejected = _models(Message, raws, EMAILS)
         found = [each for each in found if not each.draft and each.sent is not None]
-        conversation = _as_record(known.rows(CONVERSATIONS, [key])[key])
         rows = known.rows(EMAILS, [each.id for each in found])
-        records, sighted, wants = self._sort_out(walk, found, rows, conversation, set(about["seen"]))
+        records, sighted, wants = self._sort_out(walk, found, rows, key, set(about["seen"]))
         seen = sorted({*about["seen"], *(each.id for each in found)})
         then, unread, whole = self._thread_onward(walk, about, found, seen, known)
         if then:
             wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
             return Page(tuple(records), tuple(sighted), _met(wants), rejected=rejected, wants=tuple(wants), unread=unread)
-        records.append(_with_version(conversation, about["version"]))
         if whole and walk:
             wants += [want for want in _suspects(walk, key, known) if want.key not in {*seen, *(each.key for each in rejected)}]
-        listed_now = ((CONVERSATIONS, key),) if whole else ()
         return Page(
-            tuple(records), tuple(sighted), _met(wants), listed_now, rejected=rejected, wants=tuple(wants), settled=settled, unread=unread
-        )
+            tuple(records), tuple(sighted), _met(wants), ((CONVERSATIONS, key, about["version"]),), ((CONVERSATIONS, key),) if whole else (),
+            rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
+        )  # fmt: skip
 
     def _sort_out(
-        self, walk: Walk | None, found: Iterable[Message], rows: Mapping[str, Row], conversation: Record, seen: set[str]
+        self, walk: Walk | None, found: Iterable[Message], rows: Mapping[str, Row], conversation: str, seen: set[str]
     ) -> tuple[list[Record], list[tuple[str, str]], list[Want]]:
         """Messages of a list as: out of scope or moved here, equal, and to be read."""
         records: list[Record] = []
@@ -238,9 +236,9 @@ class Missive:
         for message in found:
             row = rows.get(message.id)
             if self._is_outside(message, row):
-                records.append(Record(EMAILS, message.id, None, message.version(), parent=conversation.key))
-            elif self._must_read(walk, message, row, conversation.key, seen):
-                about = {"conversation": conversation.key, "version": message.version()}
+                records.append(Record(EMAILS, message.id, None, message.version(), parent=conversation))
+            elif self._must_read(walk, message, row, conversation, seen):
+                about = {"conversation": conversation, "version": message.version()}
                 wants.append(Want("body", EMAILS, message.id, about, walk.id if walk else None))
             else:
                 sighted.append((EMAILS, message.id))
@@ -432,10 +430,6 @@ def _home(message: Message, asked: Mapping[str, str]) -> str:
 def _as_record(row: Row) -> Record:
     gone = Gone(row.deleted_why or "gone", row.deleted_at) if row.deleted_at else None
     return Record(CONVERSATIONS, row.key, row.data, row.version, row.updated_at, gone=gone)
-
-
-def _with_version(conversation: Record, version: str) -> Record:
-    return Record(CONVERSATIONS, conversation.key, conversation.data, version, conversation.updated_at, gone=conversation.gone)
 
 
 def _me(known: Known) -> str | None:

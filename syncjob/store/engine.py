@@ -13,11 +13,15 @@ import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateColumn
 
-from syncjob.core.errors import ConfigError, Transient
+from syncjob.core.errors import ConfigError, Unwritable
 from syncjob.store import tables
 
 LOG_LIMIT = "journal_size_limit=8000000"
 """What a checkpoint leaves of the log's file, which else stays as long as it ever was."""
+
+
+FAILURES = (sa.exc.DatabaseError, sqlite3.DatabaseError)
+"""SQLAlchemy wraps the driver's errors, but not those of a connection that is just being set up."""
 
 
 def open_engine(path: Path) -> sa.Engine:
@@ -83,8 +87,8 @@ def migrate(engine: sa.Engine, path: Path) -> None:
             for step in MIGRATIONS[version:]:
                 step(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {len(MIGRATIONS)}")
-    except sa.exc.DatabaseError as error:
-        raise unusable(error.orig, path) from None
+    except FAILURES as error:
+        raise unusable(error, path) from None
 
 
 def peek(path: Path) -> tuple[int, dict[str, str]]:
@@ -108,16 +112,16 @@ def _refuse_newer(version: int, path: Path) -> None:
         )
 
 
-def unusable(error: BaseException | None, path: Path) -> ConfigError | Transient:
+def unusable(error: BaseException, path: Path) -> ConfigError | Unwritable:
     """What to tell of an error of the store's own file."""
-    text = str(error)
+    text = str(getattr(error, "orig", error))
     if "malformed" in text or "not a database" in text:
         return ConfigError(
             f"the mirror {path} is damaged ({text})",
             hint=f"move {path}* away and run `python -m syncjob once`: the sources fill a new one, equal rows are not rewritten",
         )
-    if "readonly" in text or "unable to open" in text:
-        return ConfigError(f"the mirror {path} cannot be written ({text})", hint="give this user write access to the file and its folder")
+    if isinstance(error, OSError) or "readonly" in text or "unable to open" in text:
+        return ConfigError(f"the mirror {path} cannot be written ({text})", hint=f"give this user write access to {path}* and its folder")
     if "full" in text:
-        return Transient(f"no room left to write {path} ({text})", hint="free some disk space; nothing is lost, the next run goes on")
-    return Transient(f"the mirror {path}: {text}", hint="the next run tries again")
+        return Unwritable(f"no room left to write {path} ({text})", hint="free some disk space; nothing is lost, the next run goes on")
+    return Unwritable(f"the mirror {path}: {text}", hint="the next run tries again")

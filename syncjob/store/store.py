@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from syncjob.core.model import Json, Row
-from syncjob.store.engine import migrate, open_engine, unusable
+from syncjob.store.engine import FAILURES, migrate, open_engine, unusable
 from syncjob.store.feed import Feed
+from syncjob.store.files import Files
 from syncjob.store.ledger import Books
 from syncjob.store.letters import Letters
 from syncjob.store.mirror import Mirror, new_epoch
@@ -33,6 +32,7 @@ class Tx:
     strangers: Strangers
     suspects: Suspects
     books: Books
+    files: Files
 
 
 class Store:
@@ -70,10 +70,10 @@ class Store:
                 mirror = Mirror(connection, self._epoch)
                 yield Tx(
                     mirror, Walks(connection), Letters(connection), Feed(connection), Strangers(connection, mirror),
-                    Suspects(connection), Books(connection),
+                    Suspects(connection), Books(connection), Files(connection),
                 )  # fmt: skip
-        except sa.exc.DatabaseError as error:
-            raise unusable(error.orig, self._path) from None
+        except FAILURES as error:
+            raise unusable(error, self._path) from None
 
     def tidy(self, now: datetime, keep: timedelta) -> None:
         """Once a day: forget walks that ended longer ago than `keep`, and give the log's room on the disk back."""
@@ -84,8 +84,11 @@ class Store:
         with self.begin() as tx:
             tx.walks.forget_finished(now - keep)
             tx.mirror.set_meta(TIDIED, now.isoformat())
-        with self._engine.connect() as connection:
-            connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            with self._engine.connect() as connection:
+                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except FAILURES as error:
+            raise unusable(error, self._path) from None
 
     def close(self) -> None:
         """Let go of the file."""

@@ -98,6 +98,10 @@ class Walks:
         """A walk as it stands now."""
         return Walk(*self._connection.execute(sa.select(*WALK_COLUMNS).where(walks.c.id == id_)).one())
 
+    def has(self, id_: int) -> bool:
+        """Whether there is such a walk."""
+        return self._connection.execute(sa.select(walks.c.id).where(walks.c.id == id_)).first() is not None
+
     def open(self, stream: str) -> list[Walk]:
         """The walks under way, oldest first."""
         return [Walk(*found) for found in self._connection.execute(OPEN, {"stream": stream})]

@@ -148,7 +148,7 @@ def test_a_stream_that_silently_stops_moving_is_told_by_all_three(job: Job, sand
         polls = len(sandbox.requests("missive"))
         until(lambda: len(sandbox.requests("missive")) > polls + 4)
         assert watcher.beats == beats
-        assert "missive.emails changes" in service.out, "and yet every run went well"
+        assert "stream=missive.emails kind=changes" in service.out, "and yet every run went well"
         stop.set()
         service.stop()
         assert service.process.returncode == 0
@@ -205,7 +205,7 @@ def test_a_watcher_that_cannot_be_reached_spoils_no_run_and_is_not_named_with_it
 def test_metrics_say_what_was_done_and_what_is_left(job: Job, sandbox: Sandbox) -> None:
     with running(job, "--health", "127.0.0.1:0", MISSIVE_RATE_LIMIT="5000/60 9000/900") as service:
         url = door(service)
-        service.until_printed("sqlite: written")
+        service.until_printed("destination=sqlite written")
         until(lambda: asked(url)[0] == 200 and job.differences() == [])
         until(lambda: "syncjob_cycles_total" in requests.get(f"{url}/metrics", timeout=10).text)
         found = dict(line.rsplit(" ", 1) for line in requests.get(f"{url}/metrics", timeout=10).text.splitlines() if line[0] != "#")

@@ -100,7 +100,7 @@ def test_hints_bring_news_within_seconds_though_the_next_poll_is_far(job: Job, s
     slow = {"POLL_INTERVAL_SECONDS": "3600", "HINT_MIN_INTERVAL_SECONDS": "0"}
     with running(job, "--hints", "0", **slow, **SETTINGS) as service:
         url = door(service)
-        service.until_printed("sqlite: written")
+        service.until_printed("destination=sqlite written")
         until(lambda: job.differences() == [])
         task = next(iter(sandbox.truth.tasks()))
         sandbox.world.teamwork.edit_task(int(task), name="told by a hint")

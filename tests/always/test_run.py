@@ -16,7 +16,7 @@ SOON = 5.0
 
 def test_it_polls_at_every_interval_and_stops_with_exit_0(job: Job, sandbox: Sandbox) -> None:
     with running(job) as service:
-        service.until_printed("sqlite: written")
+        service.until_printed("destination=sqlite written")
         until(lambda: len(sandbox.requests("teamwork")) > 6)
         task = next(iter(sandbox.truth.tasks()))
         sandbox.world.teamwork.edit_task(int(task), name="seen while it runs")
@@ -44,7 +44,7 @@ def test_a_source_that_hangs_keeps_the_other_from_nothing(job: Job, sandbox: San
 
 def test_a_hangup_polls_at_once(job: Job, sandbox: Sandbox) -> None:
     with running(job, POLL_INTERVAL_SECONDS="3600") as service:
-        service.until_printed("sqlite: written")
+        service.until_printed("destination=sqlite written")
         until(lambda: len(sandbox.requests("missive")) >= 4)
         asked = len(sandbox.requests("teamwork"))
         service.process.send_signal(signal.SIGHUP)

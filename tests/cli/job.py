@@ -51,6 +51,8 @@ class Job:
     sandbox: Sandbox
     more: dict[str, str] = field(default_factory=dict)
     dsn: str | None = None
+    through: Sequence[str] = ()
+    """A program that starts ours, with its flags."""
 
     @property
     def state(self) -> Path:
@@ -75,7 +77,7 @@ class Job:
     @contextmanager
     def started(self, *args: str, **env: str) -> Iterator[subprocess.Popen[str]]:
         """A command at work; killed at the end, if it has not ended by itself."""
-        command, pipe = [sys.executable, "-m", "syncjob", *args], subprocess.PIPE
+        command, pipe = [*self.through, sys.executable, "-m", "syncjob", *args], subprocess.PIPE
         with subprocess.Popen(command, env=self.env(**env), cwd=self.folder, stdout=pipe, stderr=pipe, text=True) as process:
             try:
                 yield process

@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from syncjob.core.errors import Transient
+from syncjob.core.errors import Unwritable
 from syncjob.core.model import WalkKind
 from syncjob.http.limits import SHARES, SLICE_SECONDS, Limiter, Window, parse_windows
 
@@ -239,6 +239,6 @@ def test_a_clock_set_back_keeps_waits_as_long_as_they_were(clock: Clock, path: P
 
 
 def test_a_folder_that_is_gone_is_said_plainly(clock: Clock, tmp_path: Path) -> None:
-    with pytest.raises(Transient, match="request log") as caught:
+    with pytest.raises(Unwritable, match="cannot write") as caught:
         Limiter(MISSIVE, SHARES, clock, tmp_path / "gone" / "limits").reserve("changes")
-    assert caught.value.hint == "Check the state folder."
+    assert "mend its rights" in caught.value.hint
