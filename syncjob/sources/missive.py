@@ -12,7 +12,7 @@ another, is found in turn: each sweep lists the messages of the hundredth part o
 https://missiveapp.com/docs/developers/rest-api/endpoints
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -222,8 +222,8 @@ class Missive:
         if whole and walk:
             wants += [want for want in _suspects(walk, key, known) if want.key not in {*seen, *(each.key for each in rejected)}]
         return Page(
-            tuple(records), tuple(sighted), _met(wants), ((CONVERSATIONS, key, about["version"]),), ((CONVERSATIONS, key),) if whole else (),
-            rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
+            tuple(records), tuple(sighted), _met(wants), ((CONVERSATIONS, key, about["version"]),),
+            ((CONVERSATIONS, key),) if whole else (), rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
         )  # fmt: skip
 
     def _sort_out(
@@ -292,10 +292,11 @@ class Missive:
         found, rejected = _models(Message, payload if isinstance(payload, list) else [payload], EMAILS)
         if any(not _home(each, asked) for each in found):
             raise Transient("a message without its conversation", hint="the next run tries again")
-        conversations = self._conversations(found, asked, known)
+        told = {each.conversation.id: each.conversation for each in found if each.conversation and not each.conversation.is_stub}
+        conversations = self._conversations({_home(each, asked) for each in found}, told, known)
         ours = {(user.get("email") or "").lower() for user in known.names("users").values()} - {""}
         records = [
-            *(record for record in conversations.values() if record.proven),
+            *(record for key, record in conversations.items() if key in told),
             *(email_record(each, conversations[_home(each, asked)], ours, version=each.version()) for each in found if each.id in asked),
         ]
         here = {each.id for each in found} | {each.key for each in rejected}
@@ -342,15 +343,12 @@ class Missive:
         wants += [Want("body", EMAILS, child, {"conversation": key}, walk.id) for _, child in _live(key, known)]
         return Page((merged, record), met=_met(wants), wants=tuple(wants))
 
-    def _conversations(self, found: Sequence[Message], asked: Mapping[str, str], known: Known) -> dict[str, Record]:
-        """The conversation of each message: as the mirror has it, else as the message shows it."""
-        homes = {_home(each, asked): each.conversation for each in found}
-        rows = known.rows(CONVERSATIONS, [*homes])
-        me = _me(known)
-        return {
-            key: _as_record(rows[key]) if key in rows else conversation_record(shown or Conversation(id=key), me, box="all")
-            for key, shown in homes.items()
-        }
+    def _conversations(self, homes: Set[str], told: Mapping[str, Conversation], known: Known) -> dict[str, Record]:
+        """The conversation of each message: as the message shows it, else as the mirror has it."""
+        rows, me = known.rows(CONVERSATIONS, homes - told.keys()), _me(known)
+        unknown = homes - told.keys() - rows.keys()
+        shown = {key: conversation_record(told.get(key) or Conversation(id=key), me, box="all") for key in (*told, *sorted(unknown))}
+        return {**{key: _as_record(row) for key, row in rows.items()}, **shown}
 
 
 def _paging(limit: int, until: int | None) -> tuple[tuple[str, str], ...]:
