@@ -1,9 +1,9 @@
 """What takes minutes, measured on real processes: `python -m tests.always.soak NAME`.
 
-    soak    the service for ten minutes in a changing world, with faults: open files, memory, what lies in the state folder
-    hints   from a hint to the row in the destination, a hundred times
-    flood   ten thousand hints in a minute: polls, budget, memory
-    stops   SIGTERM at fifty random moments of a busy cycle
+soak    the service for ten minutes in a changing world, with faults: open files, memory, what lies in the state folder
+hints   from a hint to the row in the destination, a hundred times
+flood   ten thousand hints in a minute: polls, budget, memory
+stops   SIGTERM at fifty random moments of a busy cycle
 """
 
 import random
@@ -130,19 +130,20 @@ def flood(folder: Path) -> None:
 
 def shoot(number: int, seconds: float, send: Callable[[requests.Session, str], object]) -> None:
     """That many, evenly over so many seconds, from eight threads."""
-    began, threads = time.monotonic(), 8
+    began, threads, sent = time.monotonic(), 8, []
 
     def work(first: int) -> None:
         with requests.Session() as session:
             for index in range(first, number, threads):
                 time.sleep(max(0.0, began + index * seconds / number - time.monotonic()))
-                send(session, ("teamwork", "missive")[index % 2])
+                sent.append(send(session, ("teamwork", "missive")[index % 2]))
 
     workers = [threading.Thread(target=work, args=(first,)) for first in range(threads)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
+    assert len(sent) == number
 
 
 def stops(folder: Path) -> None:
