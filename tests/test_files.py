@@ -141,7 +141,9 @@ def test_a_wrong_size_does_no_harm_and_a_file_too_large_is_left(desk: Desk) -> N
     assert not list((desk.folder / "state" / "attachments").glob("*.part"))
 
 
-@pytest.mark.parametrize("kind", [Kind.FORBIDDEN, Kind.RESET_WITHIN_BODY, Kind.HANG])
+@pytest.mark.parametrize(
+    "kind", [Kind.FORBIDDEN, *(pytest.param(kind, marks=pytest.mark.proof) for kind in (Kind.RESET_WITHIN_BODY, Kind.HANG))]
+)
 def test_a_failed_download_holds_no_email_back_and_is_tried_again(desk: Desk, kind: Kind) -> None:
     good, bad = desk.item(), desk.item(5000)
     desk.mail(good, bad)
@@ -208,6 +210,7 @@ def test_a_large_file_is_linked_and_looked_for_later(base: Desk) -> None:
     assert base.shown(email) == before
 
 
+@pytest.mark.proof
 def test_a_link_that_airtable_could_not_fetch_is_sent_again(base: Desk) -> None:
     email = base.mail(base.item(5_000_001, "big"))
     base.sandbox.faults.always("attachments", Fault(Kind.ERROR_EMPTY), face="files")
@@ -221,7 +224,7 @@ def test_a_link_that_airtable_could_not_fetch_is_sent_again(base: Desk) -> None:
 
 
 @pytest.mark.parametrize("applied", [True, False])
-@pytest.mark.parametrize("kind", [Kind.ANSWER_LOST, Kind.EMPTY_OBJECT])
+@pytest.mark.parametrize("kind", [Kind.ANSWER_LOST, pytest.param(Kind.EMPTY_OBJECT, marks=pytest.mark.proof)])
 def test_an_upload_whose_answer_was_lost_is_not_repeated(base: Desk, kind: Kind, applied: bool) -> None:
     email = base.mail(base.item(300), base.item(300), base.item(7, "b"))
     fault = Fault(kind, applied=applied)
@@ -256,12 +259,14 @@ def test_files_that_people_added_stay(base: Desk) -> None:
     assert sorted(each["filename"] for each in base.shown(email)) == ["big", "mine"]
 
 
+@pytest.mark.proof
 def test_off_shows_none_and_asks_for_none(base: Desk) -> None:
     base.mail(base.item(300))
     assert base.once(ATTACHMENTS="off").exit == 0
     assert base.downloads() == 0
 
 
+@pytest.mark.proof
 def test_what_is_shown_is_what_is_kept(base: Desk) -> None:
     email = base.mail(base.item(300, "x"), base.item(5_000_001, "y"))
     base.once(ATTACHMENTS="files")
