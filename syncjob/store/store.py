@@ -118,7 +118,7 @@ class KnownTo:
         return self.tx.letters.given_up(self.source, kind, keys)
 
     def control(self, walk: int, stream: str, skip: int) -> str | None:
-        return self.tx.suspects.control(walk, stream, skip)
+        return self.tx.suspects.control(walk, self.source, stream, skip)
 
     def stalest(self, stream: str) -> Sequence[Row]:
         return self.tx.suspects.stalest(stream, self.tx.mirror.live(stream))

@@ -1,9 +1,9 @@
 """What takes minutes, measured on real processes: `python -m tests.always.soak NAME`.
 
-    soak    the service for ten minutes in a changing world, with faults: open files, memory, what lies in the state folder
-    hints   from a hint to the row in the destination, a hundred times
-    flood   ten thousand hints in a minute: polls, budget, memory
-    stops   SIGTERM at fifty random moments of a busy cycle
+soak    the service for ten minutes in a changing world, with faults: open files, memory, what lies in the state folder
+hints   from a hint to the row in the destination, a hundred times
+flood   ten thousand hints in a minute: polls, budget, memory
+stops   SIGTERM at fifty random moments of a busy cycle
 """
 
 import random
