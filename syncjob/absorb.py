@@ -59,11 +59,13 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
     rows = _rows(page.records, tx)
     plan, questions = _plan(page, rows, leaf.observed, source, tx)
     tx.mirror.apply([change for change in plan.changes if change.verb != "deleted"], observed=leaf.observed)
+    tx.mirror.set_versions(page.versions)
     tx.mirror.set_listed(page.listed, leaf.observed)
-    shown = [where for where, verb in plan.verdicts.items() if verb != "deleted"]
-    for stream, keys in by_stream(shown).items():
+    live = [where for where, verb in plan.verdicts.items() if verb != "deleted"]
+    for stream, keys in by_stream(live).items():
         tx.letters.unbury(source.name, stream, keys)
-    for stream, keys in by_stream([*shown, *page.sighted]).items():
+    shown = {(record.stream, record.key) for record in page.records}
+    for stream, keys in by_stream([*shown.intersection(live), *page.sighted]).items():
         tx.walks.spare(walk.id if walk else None, stream, keys)
     tx.letters.bury(source.name, page.rejected, walk=walk.id if walk else None, now=now)
     tx.walks.settle(source.name, page.settled)
@@ -137,7 +139,9 @@ def _plan(
     heirs = list(_heirs(plan.changes, rows, page.records, source, tx))
     if heirs:
         inherited = diff(_rows(heirs, tx), heirs, observed=observed)
-        plan = Plan(plan.changes + inherited.changes, {**inherited.verdicts, **plan.verdicts})
+        kept = tuple(change for change in inherited.changes if change.verb != "deleted")  # those that go, go at the end: `_doom_heirs`
+        verdicts = {where: verb for where, verb in inherited.verdicts.items() if verb != "deleted"}
+        plan = Plan(plan.changes + kept, {**verdicts, **plan.verdicts})
     return plan, questions
 
 
@@ -196,7 +200,7 @@ def finish(
 
 
 def _doom_heirs(walk: Walk, source: Source, tx: Tx) -> None:
-    """What joined a conversation after the walk had found that it goes, or was read by itself, goes with it."""
+    """What belongs to a conversation at the end of the walk that found that it goes, goes with it."""
     newest = int(tx.mirror.meta("observed"))
     for each in tx.walks.doomed(walk.id):
         parent = tx.mirror.rows(each.stream, [each.key]).get(each.key) if each.stream == CONVERSATIONS else None

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from syncjob.blobs import Blobs
 from syncjob.core.errors import ConfigError
 from syncjob.core.model import EMAILS, TASKS
 from syncjob.core.ports import Destination, Source
 from syncjob.core.steps import Rhythm
 from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
-from syncjob.destinations import AirtableApi, AirtableDestination, SqlDestination, postgres_url, sqlite_url
+from syncjob.destinations import AirtableApi, AirtableDestination, AirtableFiles, SqlDestination, postgres_url, sqlite_url
 from syncjob.drive import WallClock
+from syncjob.files import FilesPart
 from syncjob.http.limits import SHARES, Limiter, Window
+from syncjob.http.wire import open_session
 from syncjob.settings import Settings
 from syncjob.sources.api import Api, basic, bearer
 from syncjob.sources.missive import Missive
@@ -25,6 +28,10 @@ from syncjob.store import LedgerOf, Store
 
 TEAMWORK_WINDOW = Window(150, 60)
 """Teamwork's documented limit, until its own headers name another: https://apidocs.teamwork.com (rate limits)."""
+
+
+DOWNLOAD_SECONDS = 1800.0
+"""What one file may take in all; a silence ends it sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,7 @@ class Job:
     sources: Sequence[SourcePart]
     destinations: Sequence[DestinationPart]
     apis: Sequence[tuple[str, Api]]
+    files: FilesPart | None = None
     under_way: dict[str, float] = field(default_factory=dict)
     """Since when each part is at the step that it is at."""
 
@@ -56,6 +64,8 @@ class Job:
             api.close()
         for part in self.destinations:
             part.destination.close()
+        if self.files:
+            self.files.close()
         self.store.close()
 
 
@@ -76,7 +86,7 @@ def build(settings: Settings, choices: Choices, stop: threading.Event) -> Job:
     sources = [_source_part(settings, choices, store, clock, SOURCES[name](settings), api) for name, api in apis]
     rests = {"airtable": timedelta(seconds=settings.airtable_deliver_seconds)}
     parts = [DestinationPart(each, store, clock, every=rests.get(each.name, timedelta())) for each in readers]
-    return Job(store, sources, parts, apis)
+    return Job(store, sources, parts, apis, _files_part(settings, [*chosen, *(each.name for each in readers)], store, clock))
 
 
 def destinations(settings: Settings, chosen: Sequence[str], clock: WallClock, store: Store) -> Sequence[Destination]:
@@ -88,6 +98,20 @@ def chosen_destinations(settings: Settings, chosen: Sequence[str]) -> Sequence[s
     """The names of the chosen destinations, or of all. Raises ConfigError for one that is not configured."""
     _check_names("destination", chosen, settings.db_backend, "--destination")
     return [name for name in settings.db_backend if name in chosen or not chosen]
+
+
+def _files_part(settings: Settings, names: Sequence[str], store: Store, clock: WallClock) -> FilesPart | None:
+    """The part that takes care of attachments' files; None: nobody wants any."""
+    keep, show = settings.attachments == "files", settings.attachments != "off" and "airtable" in names
+    if "missive" not in names or not (keep or show):
+        return None
+    blobs = Blobs(
+        settings.attachments_folder, lambda: open_session(clock, DOWNLOAD_SECONDS), most=settings.attachment_max_bytes,
+        timeout=settings.http_timeout_seconds,
+    )  # fmt: skip
+    shown = AirtableFiles(_airtable_api(settings, clock, store), LedgerOf(store, "airtable")) if show else None
+    most = settings.attachment_max_bytes
+    return FilesPart(_missive_api(settings, clock).get, store, blobs, clock, keep=keep, most=most, shown=shown)
 
 
 def _check_names(what: str, asked: Sequence[str], known: Sequence[str], flag: str) -> None:
@@ -177,16 +201,21 @@ def _postgres(settings: Settings, clock: WallClock, store: Store) -> Destination
 
 def airtable(settings: Settings, clock: WallClock, store: Store) -> AirtableDestination:
     """The Airtable destination, which keeps its books in the store."""
-    ledger = LedgerOf(store, "airtable")
-    limiter = Limiter(_windows(settings.airtable_rate_limit), SHARES, clock, settings.state / "airtable.limits")
-    key = settings.airtable_api_key
-    api = AirtableApi(
+    tables = {EMAILS: settings.airtable_emails_table, TASKS: settings.airtable_tasks_table}
+    return AirtableDestination(
+        _airtable_api(settings, clock, store), LedgerOf(store, "airtable"), clock,
+        base=settings.airtable_base_id or "", tables=tables, files=settings.attachments != "off",
+    )  # fmt: skip
+
+
+def _airtable_api(settings: Settings, clock: WallClock, store: Store) -> AirtableApi:
+    limiter = Limiter(_windows(settings.airtable_rate_limit), SHARES, clock, _log(settings, "airtable"))
+    key, ledger = settings.airtable_api_key, LedgerOf(store, "airtable")
+    return AirtableApi(
         key.get_secret_value() if key else "", settings.airtable_base_id or "", limiter, clock, ledger, url=settings.airtable_base_url,
         content_url=settings.airtable_content, tries=settings.http_retries, backoff=settings.http_backoff_seconds,
         timeout=settings.http_timeout_seconds, monthly_calls=settings.airtable_monthly_calls,
     )  # fmt: skip
-    tables = {EMAILS: settings.airtable_emails_table, TASKS: settings.airtable_tasks_table}
-    return AirtableDestination(api, ledger, clock, base=settings.airtable_base_id or "", tables=tables)
 
 
 APIS: dict[str, Callable[[Settings, WallClock], Api]] = {"teamwork": _teamwork_api, "missive": _missive_api}

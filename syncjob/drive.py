@@ -11,6 +11,7 @@ from typing import Any
 from syncjob.core.errors import Later, SyncjobError
 from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
+from syncjob.files import FilesPart
 
 STOP_SECONDS = 2.5
 """How long a stop waits for parts to reach a durable point. One that still waits for an answer then is left: the answer
@@ -54,10 +55,13 @@ class Cycle:
     fails, such as a backfill of hours, keeps nobody waiting."""
 
     def __init__(
-        self, sources: Sequence[SourcePart], destinations: Sequence[DestinationPart], stop: threading.Event, guarded: "Guarded"
-    ) -> None:
+        self, sources: Sequence[SourcePart], destinations: Sequence[DestinationPart], stop: threading.Event, guarded: "Guarded",
+        files: FilesPart | None = None,
+    ) -> None:  # fmt: skip
         self._sources, self._destinations, self._stop, self._guarded = sources, destinations, stop, guarded
-        names = [*(part.name for part in sources), *(part.name for part in destinations)]
+        self._files = [files] if files else []
+        self._readers: Sequence[DestinationPart | FilesPart] = [*destinations, *self._files]
+        names = [*(part.name for part in sources), *(part.name for part in self._readers)]
         self._news = threading.Condition()
         self._version = 0
         self._busy = set(names)
@@ -67,7 +71,7 @@ class Cycle:
     def run(self) -> Outcome:
         """Take steps until none is due, or until a stop is asked for."""
         threads = [_thread(self._run_source, part) for part in self._sources]
-        threads += [_thread(self._run_destination, part) for part in self._destinations]
+        threads += [_thread(self._run_destination, part) for part in self._readers]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -110,13 +114,13 @@ class Cycle:
                 self.outcome.errors[part.name] = None
                 self.outcome.later.pop(part.name, None)
 
-    def _run_destination(self, part: DestinationPart) -> None:
+    def _run_destination(self, part: DestinationPart | FilesPart) -> None:
         """Deliver what there is; then wait for more until the sources are done. A failure waits and tries again."""
         while True:
             version, phase = self._version, self._phase()
             error = self._deliver_all(part)
             self.outcome.errors[part.name] = error
-            if phase > POLLING:
+            if phase > POLLING and not self._feeds(part):
                 self._rests(part.name)
             if phase == ENDED:
                 return
@@ -124,7 +128,11 @@ class Cycle:
             if self._stop.is_set() or (self._version == version and self._phase() == ENDED):
                 return
 
-    def _deliver_all(self, part: DestinationPart) -> SyncjobError | None:
+    def _feeds(self, part: DestinationPart | FilesPart) -> bool:
+        """Whether something is still to come for it: files go into what destinations have written."""
+        return part in self._files and bool(self._busy & {each.name for each in self._destinations})
+
+    def _deliver_all(self, part: DestinationPart | FilesPart) -> SyncjobError | None:
         try:
             while not self._stop.is_set() and self._guarded(part.name, part.step) is None:
                 pass
@@ -161,7 +169,7 @@ class Cycle:
             self._news.notify_all()
 
 
-def _thread(work: Callable[[Any], None], part: SourcePart | DestinationPart) -> threading.Thread:
+def _thread(work: Callable[[Any], None], part: SourcePart | DestinationPart | FilesPart) -> threading.Thread:
     return threading.Thread(target=work, args=(part,), name=part.name, daemon=True)
 
 

@@ -81,12 +81,9 @@ class Health:
 
     def _measured(self) -> Iterator["Measure"]:
         found, apis = self._standing(), self._job.apis
-        streams = {stream: {**known, "held": known["held"]["count"]} for stream, known in found["streams"].items()}
         yield "gauge", "healthy", "1 if all is well", (), {(): not self.ills()}
-        for label, parts, gauges in (
-            ("stream", streams, STREAM_GAUGES),
-            ("destination", found["destinations"], DESTINATION_GAUGES),
-        ):
+        for label, gauges in (("stream", STREAM_GAUGES), ("destination", DESTINATION_GAUGES)):
+            parts = found[f"{label}s"]
             for name, key, text in gauges:
                 yield "gauge", name, text, (label,), {(part,): known[key] or 0 for part, known in parts.items()}
         yield "counter", "rows", "records that walks met, by verdict", ("stream", "verb"), self._rows

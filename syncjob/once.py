@@ -14,7 +14,7 @@ from syncjob.drive import Cycle, Outcome
 from syncjob.held import held as held_in
 from syncjob.held import told
 from syncjob.lock import hold
-from syncjob.report import Report, number
+from syncjob.report import Report, duration, number
 from syncjob.settings import Settings
 
 VERDICTS = ("created", "updated", "restored", "deleted", "unchanged", "rejected", "out_of_scope", "inaccessible")
@@ -51,6 +51,8 @@ def run_cycle(settings: Settings, job: Job, report: Report, stop: threading.Even
         source.new_cycle()
     for destination in job.destinations:
         destination.new_cycle()
+    if job.files:
+        job.files.new_cycle()
     outcome = _Watched(job, report, stop).run()
     return _tell(settings, job, outcome, report, began)
 
@@ -60,7 +62,7 @@ class _Watched:
 
     def __init__(self, job: Job, report: Report, stop: threading.Event) -> None:
         self._job, self._report = job, report
-        self._cycle = Cycle(job.sources, job.destinations, stop, self._step)
+        self._cycle = Cycle(job.sources, job.destinations, stop, self._step, job.files)
         self._told: dict[str, int] = {}
 
     def run(self) -> Outcome:
@@ -69,6 +71,8 @@ class _Watched:
         for part in self._job.destinations:
             if part.written:
                 self._report.delivery(part.name, part.written, seconds=monotonic() - began)
+        if (files := self._job.files) and files.done:
+            self._report.line(f"{files.name}: files={number(files.done)} ({duration(monotonic() - began)})")
         return outcome
 
     def _step(self, name: str, take: Any) -> Any:

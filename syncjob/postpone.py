@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from syncjob.core.errors import SyncjobError
-from syncjob.core.model import Rejection, Walk, Want
+from syncjob.core.errors import Forbidden, SyncjobError
+from syncjob.core.model import Rejection, Verb, Walk, Want
 from syncjob.core.questions import after_failure
 from syncjob.store.store import Store, Tx
 
@@ -68,4 +68,5 @@ def _bury(source: str, wants: Sequence[Want], walk: Walk | None, error: SyncjobE
     letters = [Rejection(want.stream, want.key, error.message, "", want) for want in wants]
     tx.letters.bury(source, letters, walk=walk.id if walk else None, now=now)
     if walk:
-        tx.walks.sight(walk.id, {(want.stream, want.key): "rejected" for want in wants})
+        verdict: Verb = "inaccessible" if isinstance(error, Forbidden) else "rejected"
+        tx.walks.sight(walk.id, {(want.stream, want.key): verdict for want in wants})

@@ -104,6 +104,9 @@ class Settings(BaseModel):
     airtable_content_url: WebAddress | None = None
     airtable_deliver_seconds: MaybeNoSeconds = 0
     airtable_monthly_calls: Annotated[int, Field(ge=1)] | None = None
+    attachments: Annotated[Literal["off", "metadata", "files"], BeforeValidator(str.lower)] = "metadata"
+    attachments_dir: Path | None = None
+    attachment_max_bytes: Annotated[int, Field(ge=1)] = 25_000_000
     syncjob_state_dir: Path = Path("state")
     poll_interval_seconds: Seconds = 60
     backfill_overlap_seconds: MaybeNoSeconds = 120
@@ -137,6 +140,11 @@ class Settings(BaseModel):
     def sqlite_file(self) -> Path:
         """The file of the SQLite destination."""
         return self.folder / self.sqlite_path.expanduser() if self.sqlite_path else self.state / "data.db"
+
+    @property
+    def attachments_folder(self) -> Path:
+        """Where files of attachments are kept."""
+        return self.folder / self.attachments_dir.expanduser() if self.attachments_dir else self.state / "attachments"
 
     @property
     def log_path(self) -> Path | None:

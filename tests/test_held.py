@@ -61,6 +61,21 @@ def test_held_deletions_are_named_and_released_by_a_word(tmp_path: Path) -> None
         assert deleted_emails(tmp_path) == gone
 
 
+def test_what_a_sweep_holds_is_released_by_the_next_sweep_with_a_word(tmp_path: Path) -> None:
+    with Sandbox(3, 5, 40) as sandbox:
+        run(tmp_path, sandbox)
+        live = len(sandbox.truth.emails())
+        for thread in sorted({email["thread_id"] for email in sandbox.truth.emails().values()})[:25]:
+            sandbox.world.missive.delete_conversation(thread)
+        gone = live - len(sandbox.truth.emails())
+        for _ in range(2):
+            exit_, text = run(tmp_path, sandbox, sweep=True)
+            assert (exit_, deleted_emails(tmp_path)) == (4, 0)
+            assert f"{gone} of {live} rows would be deleted at once" in text
+        exit_, _ = run(tmp_path, sandbox, allow_deletes=True)
+        assert (exit_, deleted_emails(tmp_path)) == (0, gone)
+
+
 def test_held_deletions_are_forgotten_when_the_records_come_back(tmp_path: Path) -> None:
     with Sandbox(3, 5, 40) as sandbox:
         run(tmp_path, sandbox)

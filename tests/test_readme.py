@@ -28,7 +28,7 @@ def defaults_shown() -> dict[str, str]:
 
 
 def test_every_setting_is_in_the_readme_and_nothing_else_looks_like_one() -> None:
-    named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", README))
+    named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+|ATTACHMENTS)`", README))
     assert named - NO_SETTINGS == set(NAMES)
 
 
@@ -73,7 +73,7 @@ def test_the_exit_codes_are_told_in_their_order() -> None:
 def test_every_column_is_told(table: Table) -> None:
     row = re.search(rf"^\| `{table.name}` \| (.*) \|$", README, re.MULTILINE)
     assert row
-    assert re.findall(r"`([a-z_]+)`", row[1]) == [column.name for column in table.columns if column.name != "source_links"]
+    assert re.findall(r"`([a-z0-9_]+)`", row[1]) == [column.name for column in table.columns if column.name != "source_links"]
 
 
 @pytest.mark.parametrize("link", [link for link in LINKS if not link.startswith("http")])

@@ -114,7 +114,8 @@ class Page:
     """What one answer says.
 
     `records` were shown whole, `sighted` and `inaccessible` are (stream, key) that were met and found equal, or
-    refused; `met` were only met, and their verdict has yet to come. `listed` are parents whose children are now all known.
+    refused; `met` were only met, and their verdict has yet to come. `listed` are parents whose children were now all
+    shown, `versions` (stream, key, version) those whose children are known as of that version.
     `wants` are new questions, `settled` those that this answer ends, as (kind, key). `position` is where
     the walk continues; `complete` means that the source itself said that this was the end of its list. `unread`
     says what the API cannot show at all, `expected` how many records more the walk will meet, for its progress only.
@@ -124,6 +125,7 @@ class Page:
     records: tuple[Record, ...] = ()
     sighted: tuple[tuple[str, str], ...] = ()
     met: tuple[tuple[str, str], ...] = ()
+    versions: tuple[tuple[str, str, str], ...] = ()
     listed: tuple[tuple[str, str], ...] = ()
     inaccessible: tuple[tuple[str, str], ...] = ()
     rejected: tuple[Rejection, ...] = ()
@@ -259,3 +261,18 @@ class Entry:
 
     record: str
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An attachment whose file is wanted: in the store of files (`sha256`), or in Airtable (`record`, how far it got: `stage`)."""
+
+    attachment: str
+    email: str
+    filename: str | None
+    media_type: str | None
+    size: int | None
+    sha256: str | None = None
+    stage: str = "wanted"
+    record: str | None = None
+    tries: int = 0

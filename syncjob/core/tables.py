@@ -44,7 +44,7 @@ EMAILS_TABLE = Table("emails", _columns(
     "body_text body_html sent_at:time received_at:time labels:list message_type internet_message_id source_links:json"
 ))  # fmt: skip
 ATTACHMENTS_TABLE = Table("attachments", _columns(
-    "attachment_id email_id filename media_type size_bytes:int inline:bool"
+    "attachment_id email_id filename media_type size_bytes:int inline:bool sha256 path"
 ))  # fmt: skip
 
 TABLES = {TASKS: TASKS_TABLE, EMAILS: EMAILS_TABLE}

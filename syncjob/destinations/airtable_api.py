@@ -70,7 +70,7 @@ class AirtableApi:
 
     def tables(self) -> Sequence[Json]:
         """The base's tables with their fields."""
-        return list(self._call(lambda: self._api.get(self._meta("tables")))["tables"])
+        return self._call(lambda: list(self._api.get(self._meta("tables"))["tables"]))
 
     def create_table(self, name: str, fields: Sequence[Mapping[str, Json]]) -> None:
         """Make a table. Raises Unprocessable."""
@@ -96,7 +96,8 @@ class AirtableApi:
         """All records of a table, or those that a formula chooses, with some of their fields."""
 
         def read(options: dict[str, Any]) -> Json:
-            return self._api.request("POST", self._table(table).urls.records_post, json=options)
+            found = self._api.request("POST", self._table(table).urls.records_post, json=options)
+            return {"records": found["records"], "offset": found.get("offset")}
 
         asked = {"fields": list(fields)} | ({"filterByFormula": formula} if formula else {})
         while True:
@@ -110,12 +111,20 @@ class AirtableApi:
         """One record. Raises Unprocessable where it is gone."""
         return self._call(lambda: self._table(table).get(record))
 
+    def update(self, table: str, record: str, fields: Mapping[str, Json]) -> None:
+        """Write cells of one record. Raises Unprocessable and TooLarge."""
+        self._call(lambda: self._table(table).update(record, dict(fields)))
+
     def upload(self, record: str, field: str, name: str, media_type: str, content: bytes) -> Sequence[Json]:
         """Append a file to a record's cell; all files that are in it now. Raises Unprocessable, TooLarge, and Lost: it may be there."""
         body = {"contentType": media_type, "filename": name, "file": base64.b64encode(content).decode()}
         path = f"{self._content_url}/v0/{self._base_id}/{record}/{field}/uploadAttachment"
-        (cell,) = self._call(lambda: self._api.post(path, json=body), repeat=False)["fields"].values()
-        return list(cell)
+
+        def send() -> Sequence[Json]:
+            (cell,) = self._api.post(path, json=body)["fields"].values()
+            return list(cell)
+
+        return self._call(send, repeat=False)
 
     def close(self) -> None:
         """Let go of the connection."""

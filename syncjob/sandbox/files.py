@@ -28,7 +28,7 @@ class SignedFiles:
         signature = _sign(file_id, expires, nonce)
         return f"{self._base_url()}/attachments/{file_id}/{name}?Expires={expires}&Signature={signature}&Key-Pair-Id={nonce}"
 
-    def respond(self, request: Request, file_id: str, media_type: str, size: int) -> Response:
+    def respond(self, request: Request, file_id: str, media_type: str, body: bytes) -> Response:
         """The file, if the link's signature is right and its time has not passed; a request with Authorization is refused."""
         if request.header("Authorization") is not None:
             return _xml(400, "InvalidArgument", "Only one auth mechanism allowed")
@@ -37,7 +37,7 @@ class SignedFiles:
             return _xml(403, "AccessDenied", "Access denied")
         if int(expires) < self._clock():
             return _xml(403, "AccessDenied", "Request has expired")
-        return Response(200, {"Content-Type": media_type}, content(file_id, size))
+        return Response(200, {"Content-Type": media_type}, body)
 
 
 def content(file_id: str, size: int) -> bytes:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateColumn
 
+from syncjob.core import digest
 from syncjob.core.errors import ConfigError, Unwritable
 from syncjob.store import tables
 
@@ -53,7 +54,8 @@ def open_engine(path: Path) -> sa.Engine:
 
 def _first_tables(connection: sa.Connection) -> None:
     tables.metadata.create_all(connection)
-    connection.execute(tables.meta.insert(), [{"name": "mirror", "value": uuid.uuid4().hex}, {"name": "observed", "value": "0"}])
+    facts = {"mirror": uuid.uuid4().hex, "observed": "0", "digests": digest.VERSION}
+    connection.execute(tables.meta.insert(), [{"name": name, "value": value} for name, value in facts.items()])
 
 
 def _grow(connection: sa.Connection) -> None:

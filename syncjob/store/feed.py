@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from syncjob.core.model import ATTACHMENTS, EMAILS, Batch, FeedRow, Position
+from syncjob.store.files import kept_files
 from syncjob.store.mirror import Mirror, among, bound
 from syncjob.store.tables import bodies, destinations, epochs, rows
 from syncjob.store.tables import dead_letters as letters
@@ -77,7 +79,8 @@ class Feed:
         found: dict[str, FeedRow] = {}
         for id_, seq, email, value, deleted_at in self._connection.execute(query.order_by(key, rows.c.seq.desc()).limit(ATTACHMENT_ROWS)):
             found.setdefault(id_, FeedRow(ATTACHMENTS, id_, seq, {**json.loads(value), "email_id": email}, deleted_at))
-        return [*found.values()]
+        kept = kept_files(self._connection, found)
+        return [replace(row, data={**row.data, **kept.get(row.key, {})}) for row in found.values()]
 
     def refused(self, reader: str, stream: str, keys: Collection[str]) -> frozenset[str]:
         """Which of these keys a destination has given up on for now."""
@@ -98,7 +101,11 @@ class Feed:
 
     def _rows(self, query: sa.Select[Any]) -> Iterator[tuple[FeedRow, int]]:
         for stream, key, at, data, deleted_at, body, size in self._connection.execute(query.execution_options(yield_per=50)):
-            yield FeedRow(stream, key, at, {**data, **(body or {})}, deleted_at), 1000 + (size or 0) if data else BARE_BYTES
+            data = {**data, **(body or {})}
+            if data.get("attachments"):
+                kept = kept_files(self._connection, [each["attachment_id"] for each in data["attachments"]])
+                data["attachments"] = [{**each, **kept.get(each["attachment_id"], {})} for each in data["attachments"]]
+            yield FeedRow(stream, key, at, data, deleted_at), 1000 + (size or 0) if data else BARE_BYTES
 
     def _epoch_of(self, seq: int) -> str:
         query = sa.select(epochs.c.epoch).where(epochs.c.first_seq <= seq).order_by(epochs.c.first_seq.desc()).limit(1)

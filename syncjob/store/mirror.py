@@ -43,6 +43,11 @@ def _upsert_rows() -> Insert:
 ROWS = rows.select().where(rows.c.stream == sa.bindparam("stream"), among(rows.c.key))
 CHILDREN = rows.select().where(rows.c.stream == sa.bindparam("stream"), rows.c.parent == sa.bindparam("parent"))
 UPSERT_ROWS = _upsert_rows()
+VERSION = (
+    rows.update()
+    .where(rows.c.stream == sa.bindparam("stream_"), rows.c.key == sa.bindparam("key_"))
+    .values(version=sa.bindparam("version_"))
+)
 LISTED = rows.update().where(rows.c.stream == sa.bindparam("stream_"), among(rows.c.key)).values(listed=sa.bindparam("at"))
 NEWEST_SEQ = sa.select(sa.func.max(rows.c.seq))
 NAMES = sa.select(names.c.id, names.c.value).where(names.c.source == sa.bindparam("source"), names.c.section == sa.bindparam("section"))
@@ -85,6 +90,14 @@ class Mirror:
         self._put_bodies(changes)
         self._count(changes)
 
+    def touch(self, stream: str, keys: Collection[str]) -> None:
+        """Let destinations hear of these rows again: what is shown with them changed."""
+        seq = self.newest_seq()
+        self._open_epoch(seq + 1)
+        for number, key in enumerate(keys, 1):
+            here = rows.c.stream == stream, rows.c.key == key, rows.c.seq.is_not(None)
+            self._connection.execute(rows.update().where(*here).values(seq=seq + number))
+
     def _put_bodies(self, changes: Sequence[Change]) -> None:
         found = [
             {"stream": change.record.stream, "key": change.record.key, "body": dict(change.record.body)}
@@ -115,6 +128,11 @@ class Mirror:
     def live(self, stream: str) -> int:
         """How many rows of a stream are live."""
         return self._connection.execute(sa.select(streams.c.live).where(streams.c.stream == stream)).scalar() or 0
+
+    def set_versions(self, found: Iterable[tuple[str, str, str]]) -> None:
+        """Note as of which version the children of these rows are known: that says nothing of the rows themselves."""
+        for stream, key, version in found:
+            self._connection.execute(VERSION, {"stream_": stream, "key_": key, "version_": version})
 
     def set_listed(self, listed: Iterable[tuple[str, str]], observed: int) -> None:
         """Note which request showed all the children of these rows."""

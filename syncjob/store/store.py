@@ -10,6 +10,7 @@ from pathlib import Path
 from syncjob.core.model import Json, Row
 from syncjob.store.engine import FAILURES, migrate, open_engine, unusable
 from syncjob.store.feed import Feed
+from syncjob.store.files import Files
 from syncjob.store.ledger import Books
 from syncjob.store.letters import Letters
 from syncjob.store.mirror import Mirror, new_epoch
@@ -31,6 +32,7 @@ class Tx:
     strangers: Strangers
     suspects: Suspects
     books: Books
+    files: Files
 
 
 class Store:
@@ -68,7 +70,7 @@ class Store:
                 mirror = Mirror(connection, self._epoch)
                 yield Tx(
                     mirror, Walks(connection), Letters(connection), Feed(connection), Strangers(connection, mirror),
-                    Suspects(connection), Books(connection),
+                    Suspects(connection), Books(connection), Files(connection),
                 )  # fmt: skip
         except FAILURES as error:
             raise unusable(error, self._path) from None
@@ -116,7 +118,7 @@ class KnownTo:
         return self.tx.letters.given_up(self.source, kind, keys)
 
     def control(self, walk: int, stream: str, skip: int) -> str | None:
-        return self.tx.suspects.control(walk, stream, skip)
+        return self.tx.suspects.control(walk, self.source, stream, skip)
 
     def stalest(self, stream: str) -> Sequence[Row]:
         return self.tx.suspects.stalest(stream, self.tx.mirror.live(stream))

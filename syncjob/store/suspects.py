@@ -66,9 +66,10 @@ CONTROL = (
             ),
         )
     )
-    .where(~sa.exists().where(wants.c.stream == rows.c.stream, wants.c.key == rows.c.key, wants.c.kind.in_(PROOF)))
-    .where(~sa.exists().where(deletions.c.key.in_([rows.c.key, rows.c.parent])))
-    .order_by(rows.c.observed.desc(), rows.c.key)
+    .where(~sa.exists().where(wants.c.source == SOURCE, wants.c.kind.in_(PROOF), wants.c.key == rows.c.key))
+    .where(~sa.exists().where(deletions.c.stream == rows.c.stream, deletions.c.key == rows.c.key))
+    .where(~sa.exists().where(deletions.c.stream == CONVERSATIONS, deletions.c.key == rows.c.parent))
+    .order_by(rows.c.key)
     .limit(CONTROLS)
 )
 STALEST = rows.select().where(rows.c.stream == STREAM, *LIVE).order_by(rows.c.listed.nulls_first(), rows.c.key)
@@ -99,9 +100,9 @@ class Suspects:
         self._connection.execute(sightings.delete().where(*met, same))
         self._connection.execute(wants.delete().where(*mine))
 
-    def control(self, walk: int, stream: str, skip: int) -> str | None:
+    def control(self, walk: int, source: str, stream: str, skip: int) -> str | None:
         """A live record that the walk met, or whose parent it met, and that nobody doubts. `skip`: another one than before."""
-        found = self._connection.execute(CONTROL, {"walk": walk, "stream": stream}).scalars().all()
+        found = self._connection.execute(CONTROL, {"walk": walk, "source": source, "stream": stream}).scalars().all()
         return found[skip % len(found)] if found else None
 
     def stalest(self, stream: str, live: int) -> Sequence[Row]:

@@ -185,3 +185,19 @@ strangers = sa.Table(
     sa.Column("key", Text, primary_key=True),
     sqlite_with_rowid=False,
 )  # fmt: skip
+files = sa.Table(
+    "files", metadata,
+    sa.Column("attachment", Text, primary_key=True),
+    sa.Column("email", Text, nullable=False),
+    sa.Column("filename", Text),
+    sa.Column("media_type", Text),
+    sa.Column("size", Integer),  # as the source says it, until the file was seen
+    sa.Column("sha256", Text),
+    sa.Column("over", Integer),  # the limit that it was found to exceed
+    sa.Column("stage", Text, nullable=False, server_default="wanted"),  # in Airtable: wanted, sending, linked, done
+    sa.Column("record", Text),  # the record that it was put into
+    sa.Column("tries", Integer, nullable=False, server_default="0"),
+    sa.Column("not_before", Time),
+    sa.Column("error", Text),
+    sa.Index("files_by_record", "record"),
+)  # fmt: skip

@@ -51,7 +51,7 @@ def check_budget(tmp_path: Path, windows: Windows, *, count: int, changed: int, 
         (tmp_path / "kept").mkdir()
         job = Job(tmp_path / "kept", sandbox, more={"ONCE_MAX_SECONDS": f"{seconds}"})
         ran = busy_processes(job, count, changed=changed)
-        assert [each.exit for each in ran] == [0] * count
+        assert [each.err for each in ran if each.exit != 0] == []
         assert sum(each.asked.get("missive", 0) for each in ran) > windows[0].requests  # the limit was reached
         finish(job)
         assert refused(job) == 0

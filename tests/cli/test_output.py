@@ -171,4 +171,4 @@ def test_a_kept_up_process_polls_again_and_again_and_ends_well_when_asked(job: J
     assert process.returncode == 0, out + err
     assert time.monotonic() - began < 5
     assert job.differences() == []
-    assert out.splitlines()[0].endswith(str(job.state))
+    assert err.splitlines()[0].endswith(str(job.state))

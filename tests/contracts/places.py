@@ -17,6 +17,9 @@ from syncjob.core.tables import SQL_TABLES
 from syncjob.destinations import SqlDestination, postgres_url, sqlite_url
 from tests.contracts.memory import Held, MemoryDestination
 
+KEPT = dict.fromkeys(("sha256", "path"))
+"""What is not known of an attachment until its file is kept."""
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
 
@@ -143,7 +146,7 @@ def email(key: str = "m1", *, gone: datetime | None = None, **data: Json) -> Fee
 
 
 def attachment(key: str = "f1", **data: Json) -> dict[str, Json]:
-    return {"attachment_id": key, "filename": f"{key}.png", "media_type": "image/png", "size_bytes": 7, "inline": False} | data
+    return {"attachment_id": key, "filename": f"{key}.png", "media_type": "image/png", "size_bytes": 7, "inline": False} | KEPT | data
 
 
 def at(seq: int) -> Position:

@@ -20,6 +20,13 @@ def change(sandbox: Sandbox, rng: Random, faces: Sequence[str] = ("teamwork", "m
     return f"{name} {done or 'nobody'}"
 
 
+def great_change(sandbox: Sandbox, rng: Random, faces: Sequence[str]) -> str:
+    """Change much at once: to a poller it looks like a great clean-up."""
+    face = rng.choice(faces)
+    act = rng.choice((_lose_the_largest_projects, _regain_all_projects) if face == "teamwork" else (_throw_many_away, _lose_many))
+    return f"{act.__name__.strip('_').replace('_', ' ')} {act(getattr(sandbox.world, face), rng)}"
+
+
 def _one(rng: Random, choices: Sequence[Pick]) -> Pick | None:
     return rng.choice(choices) if choices else None
 
@@ -82,7 +89,6 @@ def _on_project(test: Callable[[Any], bool], act: Callable[[Any, int, Random], o
 
 
 def _lose_the_largest_projects(world: Any, rng: Random) -> str:
-    """Somebody takes the user out of many projects at once: to a poller it looks like a great clean-up."""
     keys = _projects(world, lambda row: world.me in row.members)
     for key in keys[: rng.randint(len(keys) // 2, len(keys))]:
         world.revoke_access(key)
@@ -124,8 +130,6 @@ TASK_VERBS: dict[str, tuple[Change, int]] = {
     "project renamed": (_on_project(lambda row: True, lambda world, key, rng: world.rename_project(key, f"project {_word(rng)}")), 1),
     "project lost": (_on_project(lambda row: 501 in row.members, lambda world, key, rng: world.revoke_access(key)), 2),
     "project gained": (_on_project(lambda row: 501 not in row.members, lambda world, key, rng: world.grant_access(key)), 3),
-    "projects lost": (_lose_the_largest_projects, 1),
-    "projects gained": (_regain_all_projects, 1),
     "tag renamed": (lambda world, rng: world.rename_tag(rng.choice([*world.tags]), f"tag {_word(rng)}") or "one", 1),
     "person renamed": (lambda world, rng: world.rename_person(rng.choice([*world.people]), "Ann", _word(rng)) or "one", 1),
 }  # fmt: skip
@@ -182,6 +186,13 @@ def _throw_many_away(world: Any, rng: Random) -> str:
     return f"{len(keys)}"
 
 
+def _lose_many(world: Any, rng: Random) -> str:
+    keys = [key for key, row in world.conversations.items() if _mine(row, world)]
+    for key in keys[: rng.randint(len(keys) // 2, len(keys))]:
+        world.revoke_access(key)
+    return f"{len(keys)}"
+
+
 def _edit(world: Any, key: str, rng: Random) -> None:
     field = rng.choice(("subject", "body")) if world.messages[key].type == "email" else "body"
     text = f"{field} {_word(rng)}"
@@ -227,7 +238,6 @@ MAIL_VERBS: dict[str, tuple[Change, int]] = {
     "junked": (_on_thread(lambda world, key, rng: world.junk(key), _kept), 3),
     "unjunked": (_on_thread(lambda world, key, rng: world.unjunk(key), _junked), 3),
     "trashed by another": (_on_thread(lambda world, key, rng: world.trash(key, _other(world)), _is_shared), 1),
-    "many trashed": (_throw_many_away, 1),
     "merged": (_merge, 5),
     "thread deleted": (_on_thread(lambda world, key, rng: world.delete_conversation(key)), 3),
     "thread lost": (_on_thread(lambda world, key, rng: world.revoke_access(key, guest=rng.random() < 0.3)), 3),

@@ -110,7 +110,7 @@ def plain(value: Any) -> Any:
 def _task_signs(sandbox: Sandbox, tasks: Mapping[str, Row]) -> Iterator[tuple[Where, str, str]]:
     for key, row in tasks.items():
         task = sandbox.world.teamwork.tasks[int(key)]
-        yield (TASKS, key), f"{task.updated_at} {task.status}", json.dumps(row, default=str)
+        yield (TASKS, key), f"{task.updated_at} {task.status} {task.tasklist_id} {task.tag_ids}", json.dumps(row, default=str)
 
 
 def _mail_signs(sandbox: Sandbox, emails: Mapping[str, Row]) -> Iterator[tuple[Where, str, str]]:

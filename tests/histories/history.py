@@ -10,14 +10,13 @@ from time import monotonic
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Fault, Request, Sandbox
 from syncjob.sandbox.faults import Rule
-from tests.histories.changes import change
+from tests.histories.changes import change, great_change
 from tests.histories.chronicle import Chronicle
 from tests.histories.judge import Judge
 from tests.histories.machine import POLL, SWEEP, Machine
-from tests.histories.plan import BY_ID, LIES, draw
+from tests.histories.plan import BY_ID, LIES, SWEEPS, draw, told
 from tests.walks.bench import Clock, Crash, new_folder
 
-SWEEPS = False
 MOST_CRASHES = 4
 PATIENT_CYCLES = 40
 WAITS = (61, 61, 61, 5, 130, 600, 3 * 3600, 30 * 3600)
@@ -64,7 +63,7 @@ class History:
     def run(self) -> Outcome:
         """Play it. Stops at the first cycle that violates something."""
         began = monotonic()
-        self.note(f"{self.plan}")
+        self.note(told(self.plan))
         try:
             self._play()
         except AssertionError as error:
@@ -126,7 +125,7 @@ class History:
         self._end()
 
     def _rhythm(self) -> Rhythm:
-        return Rhythm(POLL, SWEEP if SWEEPS else None, full_asked=self.rng.random() < 0.1, sweep_asked=SWEEPS and self.rng.random() < 0.1)
+        return Rhythm(POLL, SWEEP if SWEEPS else None, full_asked=self.rng.random() < 0.1, sweep_asked=SWEEPS and self.rng.random() < 0.2)
 
     def _between(self) -> None:
         """What happens until the next cycle: changes, waits, clocks set anew, backups, disasters."""
@@ -134,6 +133,9 @@ class History:
         for _ in range(self.rng.randrange(int(self.plan.changes) + 1)):
             self.clock.at += self.rng.choice((0, 1, 7))
             self._change()
+        if self.rng.random() < 0.08:
+            self.note(f"world: {great_change(self.sandbox, self.rng, self.plan.faces)}")
+            self.chronicle.note()
         if self.rng.random() < 0.1 and self.plan.offset:
             self.machine.local.offset = self.rng.choice((0, 30, -30, 3600, -3600, 2 * DAYS))
             self.note(f"clock set to {self.machine.local.offset:+}")
@@ -198,10 +200,12 @@ class History:
     def _crashed(self) -> None:
         self.outcome.crashes += 1
         self.machine.fuse.blows_at = None
-        back = self.rng.random() < 0.3 and self.machine.resurrect()
+        back = self.rng.random() < 0.3
+        if back and self.machine.store:
+            self.machine.resurrect()
         self.machine.stop()
         self.clock.at += self.rng.choice((0, 1, 70))
-        self.note(f"   crash at point {self.machine.fuse.points}" + ", a dropped leaf came back" * back)
+        self.note(f"   crash at point {self.machine.fuse.points}" + ", dropped leaves came back" * back)
 
     # -- the end
 

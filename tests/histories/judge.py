@@ -10,11 +10,12 @@ from typing import Any
 from syncjob.core.model import EMAILS, TASKS
 from syncjob.core.tables import TABLES
 from syncjob.cycle import SourcePart
+from syncjob.destinations.sql import ATTACHMENTS, SqlDestination
 from tests.histories.chronicle import Chronicle, canonical, plain
 from tests.histories.machine import STREAM_OF, Machine
+from tests.histories.plan import SWEEPS
 
 ALWAYS_ALLOWED = 20
-SWEEPS = False
 SLACK = 2
 """Stamps are whole seconds."""
 NAMED_BY_OTHERS = ("project_name", "tasklist_name", "tags", "assignees", "project_id")
@@ -41,13 +42,18 @@ class Judge:
         stream = STREAM_OF[part.name]
         if not self._mirror().exists():
             return
-        with _open(self._mirror()) as connection:
-            row = connection.execute("SELECT live FROM streams WHERE stream = ?", (stream,)).fetchone()
-        live, before = row[0] if row else 0, self._live.get(stream, 0)
+        live, before = self._count("SELECT live FROM streams WHERE stream = ?", stream), self._live.get(stream, 0)
         self._live[stream] = live
         lost = before - live
-        if not self._machine.allowed and lost > ALWAYS_ALLOWED and lost > self._machine.plan.share * before:
-            self.found.append(f"guard: {lost} of {before} rows of {stream} deleted at once, without a word")
+        if lost > ALWAYS_ALLOWED and not self._machine.allowed:
+            at_start = self._count("SELECT live FROM walks WHERE stream = ? ORDER BY finished_at DESC LIMIT 1", stream)
+            if lost > self._machine.plan.share * max(before, at_start):
+                self.found.append(f"guard: {lost} of {before} rows of {stream} deleted at once, without a word")
+
+    def _count(self, query: str, stream: str) -> int:
+        with _open(self._mirror()) as connection:
+            row = connection.execute(query, (stream,)).fetchone()
+        return int(row[0]) if row else 0
 
     def forget(self) -> None:
         """The state folder is another one now."""
@@ -69,7 +75,10 @@ class Judge:
 
     def _rows(self) -> dict[tuple[str, str], Mapping[str, Any]]:
         """The mirror's rows with content."""
-        query = "SELECT * FROM rows LEFT JOIN bodies USING (stream, key) WHERE data IS NOT NULL AND stream != 'missive.conversations'"
+        query = """
+            SELECT * FROM rows LEFT JOIN bodies USING (stream, key)
+            WHERE coalesce(data, '{}') != '{}' AND stream != 'missive.conversations'
+        """  # what only a destination knew is buried as a row without content
         with _open(self._mirror()) as connection:
             connection.row_factory = sqlite3.Row
             found = [dict(row) for row in connection.execute(query)]
@@ -177,7 +186,21 @@ class Judge:
                 blind = set() if full else self._chronicle.blind(stream)
                 found = {row[TABLES[stream].key]: row for row in part.destination.rows(stream)}
                 self.found += (f"end: {part.name} {line}" for line in self._differences(stream, found, blind))
+            self.found += (f"end: {part.name} {line}" for line in self._attachments(part.destination, full=full))
         return self.found
+
+    def _attachments(self, destination: SqlDestination, *, full: bool) -> Iterator[str]:
+        """The live attachments are those of the live emails; of a redacted email they may be kept or not."""
+        blind = set() if full else self._chronicle.blind(EMAILS)
+        emails = {key for key, row in self._chronicle.rows[EMAILS].items() if not self._is_blind(EMAILS, key, row, blind)}
+        truth = self._machine.sandbox.truth.attachments(self._machine.plan.process_after)
+        found = {row["attachment_id"]: row for row in destination.rows(ATTACHMENTS) if not row["deleted"]}
+        for key, expected in truth.items():
+            if expected["email_id"] in emails - self._chronicle.redacted:
+                row = found.get(key, {})
+                yield from (f"attachment {key}.{name} is {row.get(name)!r}" for name, value in expected.items() if row.get(name) != value)
+        gone = (row for key, row in found.items() if key not in truth and row["email_id"] in emails)
+        yield from (f"attachment {row['attachment_id']} is live, but gone at the source" for row in gone)
 
     def _differences(self, stream: str, found: Mapping[str, Mapping[str, Any]], blind: set[str]) -> Iterator[str]:
         truth = self._chronicle.rows[stream]

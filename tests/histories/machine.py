@@ -22,6 +22,7 @@ from syncjob.delivery import DestinationPart
 from syncjob.destinations import SqlDestination, postgres_url, sqlite_url
 from syncjob.http.limits import SHARES, Limiter, Window
 from syncjob.sandbox import Sandbox
+from syncjob.sources import missive, teamwork
 from syncjob.sources.api import Api, basic, bearer
 from syncjob.sources.missive import Missive
 from syncjob.sources.teamwork import Teamwork
@@ -31,8 +32,14 @@ from tests.histories.plan import Plan
 from tests.walks.bench import Clock, Crash, Fuse, FusedStore
 from tests.wire import WireSession
 
+PAGED = {"teamwork": teamwork, "missive": missive}
+PAGES = {
+    "teamwork": {name: getattr(teamwork, name) for name in ("PAGE_SIZE", "GLIMPSE_SIZE", "FETCH_SIZE") if hasattr(teamwork, name)},
+    "missive": {name: getattr(missive, name) for name in ("LIST_LIMIT", "BODIES")},
+}
 POLL, SWEEP, OVERLAP = timedelta(seconds=60), timedelta(hours=6), timedelta(seconds=120)
 MOST_STEPS = 3000
+KEPT_LEAVES = 3
 SMALL_CAP = 2_000_000
 """An answer without end is cut here: what the cap is does not matter, and less to read is faster."""
 
@@ -89,7 +96,7 @@ class NotedSpool(Spool):
     def __init__(self, folder: Path, machine: "Machine", name: str) -> None:
         super().__init__(folder)
         self._machine, self._name = machine, name
-        self.dropped: tuple[Path, bytes] | None = None
+        self.dropped: dict[Path, bytes] = {}
 
     def write(self, *, observed: int, walk: int | None, call: Call, answer: Answer) -> Leaf:
         self._machine.times[self._name, observed] = self._machine.sessions[self._name].true_at
@@ -98,7 +105,7 @@ class NotedSpool(Spool):
     def drop(self, leaf: Leaf) -> None:
         self._machine.fuse.point()
         if leaf.path.exists():
-            self.dropped = leaf.path, leaf.path.read_bytes()
+            self.dropped = dict([*self.dropped.items(), (leaf.path, leaf.path.read_bytes())][-KEPT_LEAVES:])
         super().drop(leaf)
         self._machine.fuse.point()
 
@@ -148,7 +155,8 @@ class Machine:
         self.world, self.local, self.fuse = world, LocalClock(world), Fuse()
         self.struck: str | None = None
         self.times: dict[tuple[str, int], float] = {}
-        self.sessions: dict[str, Any] = {}
+        self.sessions: dict[str, TimedSession] = {}
+        self.spools: dict[str, NotedSpool] = {}
         self.places: dict[str, Callable[[], SqlDestination]] = {}
         self.sources: list[SourcePart] = []
         self.destinations: list[DestinationPart] = []
@@ -174,10 +182,12 @@ class Machine:
         """Build every part, as a start of the program does."""
         self.allowed = allow
         syncjob.spool.os = FusedFiles(self.fuse)  # type: ignore[assignment]
+        for module, sizes in self.plan.pages.items():
+            vars(PAGED[module]).update(sizes)
         self.state.mkdir(exist_ok=True)
         self.store = _warm(FusedStore(self.state / "mirror.db", self.fuse))
         after = datetime.combine(self.plan.process_after, time(), UTC) if self.plan.process_after else None
-        self.sessions, self.spools = {name: TimedSession(self) for name in self.plan.faces}, {}
+        self.sessions = {name: TimedSession(self) for name in self.plan.faces}
         sources = {"teamwork": lambda: Teamwork(self.sandbox.teamwork_url, after), "missive": lambda: Missive(after)}
         self.sources = []
         for name in self.plan.faces:
@@ -200,6 +210,8 @@ class Machine:
     def stop(self) -> None:
         """Let go of everything, as the end of a process does."""
         syncjob.spool.os = os
+        for module, sizes in PAGES.items():
+            vars(PAGED[module]).update(sizes)
         for part in self.destinations:
             part.destination.close()
         if self.store:
@@ -254,13 +266,11 @@ class Machine:
 
     # -- what a disk goes through
 
-    def resurrect(self) -> bool:
-        """Bring back the leaf that was dropped last, as a power cut may: a drop is not synced."""
+    def resurrect(self) -> None:
+        """Bring back leaves that were dropped of late, as a power cut may: a drop is not synced."""
         for spool in self.spools.values():
-            if spool.dropped and not spool.dropped[0].exists():
-                spool.dropped[0].write_bytes(spool.dropped[1])
-                return True
-        return False
+            for path, content in spool.dropped.items():
+                path.write_bytes(content)
 
     def back_up(self, name: str) -> None:
         """Copy a destination, or the state folder, to a backup."""

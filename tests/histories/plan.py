@@ -1,7 +1,7 @@
 """What a history is made of, drawn from its seed before anything happens."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
@@ -12,6 +12,7 @@ from tests.walks.bench import TUESDAY
 LIES = (Kind.PREVIOUS_PAGE, Kind.DATE_SKEWED, Kind.FORBIDDEN)
 """Answers that look right and are wrong: what was missed because of them is found by a sweep, not by a poll."""
 FAULTS = tuple(kind for kind in Kind if kind not in (*LIES, Kind.NOT_FOUND, Kind.DATE_SKEWED))
+SWEEPS = True
 BY_ID = r"/tasks/\d+\.json|/messages/|/conversations/[0-9a-f-]+$"
 
 
@@ -40,6 +41,7 @@ class Plan:
     tick: float = 0.2
     ending: str = "sweep"
     ties: int = 0
+    pages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def draw(seed: int) -> Plan:
@@ -64,11 +66,19 @@ def draw(seed: int) -> Plan:
         tries=rng.choice((1, 2, 5)),
         crashes=rng.choice((0, 0, 0.3, 0.8)),
         disasters=rng.choice((0, 0, 0, 0.2)),
-        offset=rng.choice((0, 0, 0, 30, -30, 600, -600, 18_000, -18_000)),
+        offset=rng.choice((0, 0, 0, 0, 30, -30, 600, -600, 18_000, -18_000)),
         tick=rng.choice((0, 0.2, 0.2, 3)),
         ending=rng.choice(("sweep", "sweep", "full")),
         ties=rng.choice((0, 0, 0, 3, 12)),
+        pages=_pages(rng),
     )  # fmt: skip
+
+
+def _pages(rng: Random) -> dict[str, dict[str, int]]:
+    """Small pages, so that small worlds have many."""
+    few = rng.choice((2, 4, 10))
+    small = {"teamwork": {"PAGE_SIZE": few, "GLIMPSE_SIZE": few + 1, "FETCH_SIZE": few}, "missive": {"LIST_LIMIT": few, "BODIES": few}}
+    return rng.choice(({}, small))
 
 
 def _few(rng: Random, most: int) -> int:
@@ -84,3 +94,11 @@ def _turned(rng: Random, faces: tuple[str, ...]) -> dict[str, Any]:
 
 def _day(rng: Random) -> date:
     return (datetime.fromtimestamp(TUESDAY, UTC) - timedelta(days=rng.choice((0, 30, 150, 250)))).date()
+
+
+def told(plan: Plan) -> str:
+    """The plan in one line: what is not as usual."""
+    usual = {each.name: each.default for each in fields(Plan)}
+    return ", ".join(
+        f"{name}={value}" for name in Plan.__slots__ if name not in ("switches", "kinds") and (value := getattr(plan, name)) != usual[name]
+    )

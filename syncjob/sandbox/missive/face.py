@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..exchange import Refused, Request, Response, json_response
-from ..files import SignedFiles
+from ..files import SignedFiles, content
 from ..routes import Routes
 from . import render
 from .errors import refusal
@@ -217,7 +217,8 @@ class MissiveFace:
         item = self._attachments().get(file_id)
         if item is None:
             return Response(403)
-        return self._files.respond(request, file_id, f"{item.media_type}/{item.sub_type}", item.size)
+        size = item.size if item.real_size is None else item.real_size
+        return self._files.respond(request, file_id, f"{item.media_type}/{item.sub_type}", content(item.content_of or item.id, size))
 
     def _attachments(self) -> dict[str, Attachment]:
         if self._kept[0] != self.world.revision:

@@ -70,6 +70,8 @@ class Attachment:
     size: int
     width: int | None = None
     height: int | None = None
+    real_size: int | None = None  # where the storage host serves another size than Missive says
+    content_of: str | None = None  # the attachment whose content it shares
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,222 @@
+"""The files of attachments: mirror -> storage host -> disk, and on to Airtable. A part of its own, so that no email waits for a file.
+
+What is wanted is a list in the store, filled from the feed; each file leaves it only when it is durable where it belongs. Links are
+signed and expire, so each comes fresh from its message, right before it is used. What fails is tried again later.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+from syncjob.blobs import Blob, Blobs
+from syncjob.core.errors import SyncjobError
+from syncjob.core.model import EMAILS, Answer, Call, Json, WalkKind, Wanted
+from syncjob.core.ports import Clock
+from syncjob.core.steps import Rest
+from syncjob.destinations import MOST_BYTES, AirtableFiles, Lost, NotTaken
+from syncjob.http.download import DownloadError
+from syncjob.store import LedgerOf, Store
+
+NAME = "attachments"
+PAGE, TOGETHER = 500, 10
+"""How many emails are looked through at a time, and of how many files the links are asked for together."""
+
+FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(days=1)
+FETCHED_AFTER = timedelta(minutes=10)
+"""When to look whether Airtable fetched a link: it does so on its own time, and says nothing when it could not."""
+
+
+class FilesPart:
+    """Attachments at work. `keep`: into the store of files. `shown`: into Airtable. `ask` is the source of fresh links."""
+
+    name = NAME
+
+    def __init__(
+        self, ask: Callable[[Call, WalkKind], Answer], store: Store, blobs: Blobs, clock: Clock, *, keep: bool, most: int,
+        shown: AirtableFiles | None,
+    ) -> None:  # fmt: skip
+        self.done = 0
+        self._ask, self._store, self._blobs, self._clock = ask, store, blobs, clock
+        self._keep, self._most, self._shown = keep, most, shown
+        self._notes = LedgerOf(store, NAME)
+        self._is_tidy = False
+
+    def step(self) -> Rest | None:
+        """Look for new attachments, else take the next few files. Raises SyncjobError when no link may be asked for."""
+        if not self._is_tidy:
+            self._blobs.tidy()
+            self._is_tidy = True
+        return None if self._scan() or self._keep_some() or self._show_some() else Rest()
+
+    def new_cycle(self) -> None:
+        """Count files anew."""
+        self.done = 0
+
+    def failed(self, error: SyncjobError) -> None:
+        """Nothing is held between two steps."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._blobs.close()
+        if self._shown:
+            self._shown.close()
+
+    def _scan(self) -> bool:
+        """Put the attachments of changed emails on the list."""
+        after = self._notes.recall("seq") or 0
+        with self._store.read() as tx:
+            wanted, through = tx.files.scan(after, limit=PAGE)
+        if through == after:
+            return False
+        with self._store.begin() as tx:
+            tx.files.want(wanted)
+            tx.books.note(NAME, "seq", through)
+        return True
+
+    # --- into the store of files ---
+
+    def _keep_some(self) -> bool:
+        if not self._keep:
+            return False
+        with self._store.read() as tx:
+            wanted = tx.files.to_keep(self._clock.now(), self._most, limit=TOGETHER)
+        links = self._links(wanted)
+        for each in wanted:
+            if self._clock.wait(0):
+                break
+            try:
+                blob = self._fetch(each, links, keep=True)
+            except DownloadError as error:
+                self._later(each, str(error), **({"over": self._most} if error.too_large else {}))
+            else:
+                self._kept(each, blob)
+        return bool(wanted)
+
+    def _kept(self, each: Wanted, blob: Blob) -> None:
+        """Note a file, and let destinations hear of its email again. A crash before this downloads it once more."""
+        with self._store.begin() as tx:
+            tx.files.set(each.attachment, sha256=blob.sha256, tries=0, not_before=None, error=None)
+            tx.mirror.touch(EMAILS, tx.files.emails_of([each.attachment]))
+        self.done += 1
+
+    # --- into Airtable ---
+
+    def _show_some(self) -> bool:
+        if self._shown is None:
+            return False
+        with self._store.read() as tx:
+            wanted = tx.files.to_show("airtable", self._clock.now(), limit=TOGETHER)
+        links = self._links([each for each, _ in wanted if each.sha256 is None or (each.size or 0) > MOST_BYTES])
+        for each, record in wanted:
+            if self._clock.wait(0):
+                break
+            try:
+                self._show(each, record, links, self._shown)
+            except (DownloadError, NotTaken) as error:
+                self._later(each, str(error))
+            except Lost as error:
+                self._later(each, f"nobody knows whether it arrived ({error})")
+        return bool(wanted)
+
+    def _show(self, each: Wanted, record: str, links: Mapping[str, str], shown: AirtableFiles) -> None:
+        """Put a file into its record, exactly once: what was begun before is looked for first."""
+        name = _shown_name(each)
+        if each.record == record and each.stage != "wanted" and self._is_there(each, name, shown.held(record)):
+            return None
+        content = self._content(each, links)
+        if content is None:
+            self._mark(each, "sending", record, size=None)
+            shown.link(record, name, self._link(each, links))
+            return self._mark(each, "linked", record, not_before=self._clock.now() + FETCHED_AFTER)
+        self._mark(each, "sending", record, size=len(content))
+        shown.upload(record, name, each.media_type, content)
+        return self._shown_now(each, record)
+
+    def _is_there(self, each: Wanted, name: str, held: Sequence[Json]) -> bool:
+        """Whether a file that was begun is in its record: one more of its name and size than others account for.
+
+        The size is known of what was sent by its bytes. Of a link it is only what Missive says, so the name has to do.
+        """
+        alike = [item for item in held if item["filename"] == name and each.size in (None, item.get("size"))]
+        with self._store.read() as tx:
+            others = tx.files.twins(each)
+        if len(alike) <= others:
+            return False
+        if any("size" not in item for item in alike):  # still to be fetched
+            self._mark(each, "linked", each.record, not_before=self._clock.now() + FETCHED_AFTER)
+        else:
+            self._shown_now(each, each.record)
+        return True
+
+    def _content(self, each: Wanted, links: Mapping[str, str]) -> bytes | None:
+        """The file, if it is small enough to be sent by its bytes."""
+        if each.sha256:
+            path = self._blobs.path(each.sha256)
+            return path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
+        if (each.size or 0) > MOST_BYTES:
+            return None
+        try:
+            blob = self._fetch(each, links, keep=False, most=MOST_BYTES)
+        except DownloadError as error:
+            if error.too_large:
+                return None
+            raise
+        try:
+            return blob.path.read_bytes()
+        finally:
+            blob.path.unlink()
+
+    def _shown_now(self, each: Wanted, record: str | None) -> None:
+        self._mark(each, "done", record, tries=0)
+        self.done += 1
+
+    def _mark(self, each: Wanted, stage: str, record: str | None, **more: Json) -> None:
+        with self._store.begin() as tx:
+            tx.files.set(each.attachment, **{"stage": stage, "record": record, "not_before": None, "error": None, **more})
+
+    # --- links and downloads ---
+
+    def _fetch(self, each: Wanted, links: Mapping[str, str], *, keep: bool, most: int | None = None) -> Blob:
+        """Download a file; where its link has expired meanwhile, once more by a fresh one."""
+        try:
+            return self._blobs.fetch(self._link(each, links), keep=keep, most=most)
+        except DownloadError as error:
+            if not error.expired:
+                raise
+        return self._blobs.fetch(self._link(each, self._links([each])), keep=keep, most=most)
+
+    def _link(self, each: Wanted, links: Mapping[str, str]) -> str:
+        links = links if each.attachment in links else self._links([each])
+        if each.attachment not in links:
+            raise DownloadError("its message does not offer it any more")
+        return links[each.attachment]
+
+    def _links(self, wanted: Sequence[Wanted]) -> Mapping[str, str]:
+        """Fresh links, from the messages. Where one of several is gone, the API may refuse them all: then one by one."""
+        emails = sorted({each.email for each in wanted})
+        if not emails:
+            return {}
+        answer = self._ask(Call("links", f"/messages/{','.join(emails)}", accept=(404,)), "full")
+        if answer.status == 404:
+            alone = [] if len(emails) == 1 else [self._links([each]) for each in wanted]
+            return {attachment: link for links in alone for attachment, link in links.items()}
+        return _links_in(json.loads(answer.body))
+
+    def _later(self, each: Wanted, error: str, **more: Json) -> None:
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2**each.tries)
+        with self._store.begin() as tx:
+            tx.files.set(each.attachment, tries=each.tries + 1, not_before=self._clock.now() + wait, error=error, **more)
+
+
+def _links_in(answer: Json) -> Mapping[str, str]:
+    """The link of every attachment in an answer: of one message, or of several."""
+    messages = answer.get("messages")
+    found = messages if isinstance(messages, list) else [messages]
+    items = [item for message in found if isinstance(message, dict) for item in message.get("attachments") or ()]
+    return {item["id"]: item["url"] for item in items if isinstance(item, dict) and item.get("id") and item.get("url")}
+
+
+def _shown_name(each: Wanted) -> str:
+    """A name as people see it: on one line, not too long. It is a label, never a path."""
+    name = "".join(sign for sign in " ".join((each.filename or "").split()) if sign.isprintable())
+    return name.encode("utf-8", "replace").decode()[:200] or "attachment"

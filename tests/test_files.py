@@ -1,0 +1,273 @@
+"""Attachments' files: downloaded once, kept by their content, shown in Airtable once, whatever goes wrong on the way."""
+
+import hashlib
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncjob.build import Choices
+from syncjob.http.download import DownloadError, download
+from syncjob.init import run_init
+from syncjob.once import Ran, run_once
+from syncjob.report import Report
+from syncjob.sandbox import Fault, Kind, Sandbox
+from syncjob.sandbox.files import content
+from syncjob.sandbox.missive.things import Attachment
+from syncjob.settings import load
+
+FAST = {"HTTP_RETRIES": "2", "HTTP_BACKOFF_SECONDS": "0", "HTTP_TIMEOUT_SECONDS": "1", "BACKFILL_OVERLAP_SECONDS": "0"}
+
+
+class Desk:
+    """A sandbox with mails that a test writes, and the job on a folder."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder, self.more = folder, settings
+        self.sandbox = Sandbox(1, 0, 0).start()
+        self.world = self.sandbox.world.missive
+        self._numbers = iter(range(1, 10_000))
+
+    def mail(self, *items: Attachment) -> str:
+        conversation = self.world.add_conversation(1, subject=f"Mail {next(self._numbers)}")
+        (message,) = self.world.messages_of(self.world.conversations[conversation])
+        self.world.messages[message.id] = replace(message, attachments=items)
+        return message.id
+
+    def item(self, size: int = 10, filename: str = "a.txt", **more: Any) -> Attachment:
+        return Attachment(self.world.new_id(), filename, "text", "plain", size, **more)
+
+    def once(self, **more: str) -> Ran:
+        values = {**self.sandbox.settings(), "SYNCJOB_STATE_DIR": "state", "SQLITE_PATH": "data.db", **FAST, **self.more, **more}
+        settings = load(values, cwd=self.folder)
+        if "airtable" in settings.db_backend and not self.sandbox.requests("airtable"):
+            run_init(settings, Report(), threading.Event())
+        return run_once(settings, Choices(), Report(), threading.Event())
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        with closing(sqlite3.connect(self.folder / "data.db")) as database:
+            database.row_factory = sqlite3.Row
+            return {row["attachment_id"]: dict(row) for row in database.execute("SELECT * FROM attachments")}
+
+    def kept(self) -> dict[str, bytes]:
+        """The files in the store by their path."""
+        root = self.folder / "state" / "attachments"
+        return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+    def shown(self, email: str) -> list[dict[str, Any]]:
+        """The attachments that Airtable shows of an email."""
+        self.sandbox.world.airtable.tick()
+        return list(self.sandbox.world.airtable.base.table("Emails").rows("Email ID")[email].get("Attachments", ()))
+
+    def hurry(self) -> None:
+        """Let every file be tried again at once, as if its time had come."""
+        with closing(sqlite3.connect(self.folder / "state" / "mirror.db")) as mirror, mirror:
+            mirror.execute("UPDATE files SET not_before = NULL")
+
+    def downloads(self) -> int:
+        return len(self.sandbox.requests("files"))
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path, ATTACHMENTS="files")
+    yield made
+    made.sandbox.stop()
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path, DB_BACKEND="airtable")
+    yield made
+    made.sandbox.stop()
+
+
+def test_a_file_is_downloaded_once_and_its_row_says_where_it_is(desk: Desk) -> None:
+    item = desk.item(70_000, "../../etc/passwd")
+    email = desk.mail(item)
+    assert desk.once().exit == 0
+    sha256 = hashlib.sha256(content(item.id, 70_000)).hexdigest()
+    assert desk.kept() == {f"{sha256[:2]}/{sha256}": content(item.id, 70_000)}
+    row = desk.rows()[item.id]
+    assert (row["email_id"], row["sha256"], row["path"], row["filename"]) == (email, sha256, f"{sha256[:2]}/{sha256}", "../../etc/passwd")
+    modes = {path.stat().st_mode for path in (desk.folder / "state" / "attachments").rglob("*")}
+    assert {stat.S_IMODE(mode) for mode in modes} == {0o700, 0o600}
+    assert (desk.once().exit, desk.downloads()) == (0, 1)
+
+
+def test_two_mails_share_one_file(desk: Desk) -> None:
+    first = desk.item(50)
+    second = desk.item(50, "other.txt", content_of=first.id)
+    desk.mail(first)
+    desk.mail(second)
+    desk.once()
+    assert len(desk.kept()) == 1
+    assert len({row["path"] for row in desk.rows().values()}) == 1
+
+
+def test_without_files_nothing_is_downloaded_and_the_rows_are_there(desk: Desk) -> None:
+    item = desk.item()
+    desk.mail(item)
+    desk.once(ATTACHMENTS="metadata")
+    assert (desk.downloads(), desk.rows()[item.id]["sha256"]) == (0, None)
+    desk.once(ATTACHMENTS="files")
+    assert (desk.downloads(), bool(desk.rows()[item.id]["sha256"])) == (1, True)
+
+
+def test_a_wrong_size_does_no_harm_and_a_file_too_large_is_left(desk: Desk) -> None:
+    wrong, large, sly = desk.item(10, real_size=999), desk.item(2000), desk.item(10, real_size=2000)
+    desk.mail(wrong, large, sly)
+    assert desk.once(ATTACHMENT_MAX_BYTES="1000").exit == 0
+    assert {key for key, row in desk.rows().items() if row["sha256"]} == {wrong.id}
+    desk.hurry()
+    before = desk.downloads()
+    desk.once(ATTACHMENT_MAX_BYTES="1000")
+    assert desk.downloads() == before, "it would be too large again"
+    desk.once(ATTACHMENT_MAX_BYTES="3000")
+    assert all(row["sha256"] for row in desk.rows().values())
+    assert not list((desk.folder / "state" / "attachments").glob("*.part"))
+
+
+@pytest.mark.parametrize("kind", [Kind.FORBIDDEN, Kind.RESET_WITHIN_BODY, Kind.HANG])
+def test_a_failed_download_holds_no_email_back_and_is_tried_again(desk: Desk, kind: Kind) -> None:
+    good, bad = desk.item(), desk.item(5000)
+    desk.mail(good, bad)
+    desk.sandbox.faults.always(bad.id, Fault(kind), face="files")
+    assert desk.once().exit == 0
+    assert len(desk.rows()) == 2
+    assert {key for key, row in desk.rows().items() if row["sha256"]} == {good.id}
+    desk.sandbox.faults.clear()
+    desk.hurry()
+    assert desk.once().exit == 0
+    assert all(row["sha256"] for row in desk.rows().values())
+
+
+def test_an_expired_link_is_asked_for_again_through_its_message(desk: Desk) -> None:
+    item = desk.item()
+    desk.mail(item)
+    desk.sandbox.faults.at(1, Fault(Kind.FORBIDDEN), face="files")
+    assert desk.once().exit == 0
+    assert desk.rows()[item.id]["sha256"]
+    assert desk.downloads() == 2
+
+
+def test_the_storage_host_never_sees_a_key(desk: Desk) -> None:
+    desk.mail(desk.item(), desk.item())
+    seen: list[bool] = []
+    desk.sandbox.before_request.append(
+        lambda request: seen.append("Authorization" in request.headers) if request.path.startswith("/attachments/") else None
+    )
+    desk.once()
+    assert seen == [False, False]
+
+
+@pytest.mark.parametrize("url", ["http://files.example.com/x", "file:///etc/passwd", "ftp://127.0.0.1/x", "https:///x", "nonsense"])
+def test_only_https_is_followed(url: str) -> None:
+    import requests
+
+    with requests.Session() as session, pytest.raises(DownloadError):
+        download(session, url, lambda chunk: None, most=10, timeout=1)
+
+
+# --- Airtable ---
+
+
+def test_airtable_shows_each_file_once_however_often_its_row_is_updated(base: Desk) -> None:
+    email = base.mail(base.item(300, "a b.txt"), base.item(0, "empty"), base.item(300, "a b.txt"))
+    assert base.once().exit == 0
+    before = base.shown(email)
+    assert sorted((each["filename"], each["size"]) for each in before) == [("a b.txt", 300), ("a b.txt", 300), ("empty", 0)]
+    conversation = base.world.messages[email].conversation_id
+    base.world.rename_conversation(conversation, "New")
+    base.world.label(conversation, base.world.add_label("urgent"))
+    assert base.once().exit == 0
+    assert base.shown(email) == before
+    assert base.downloads() == 3
+
+
+def test_a_large_file_is_linked_and_looked_for_later(base: Desk) -> None:
+    email = base.mail(base.item(5_000_001, "big"), base.item(10, "sly", real_size=5_000_001))
+    assert base.once().exit == 0
+    assert sorted((each["filename"], each.get("size")) for each in base.shown(email)) == [("big", 5_000_001), ("sly", 5_000_001)]
+    base.hurry()
+    before = base.shown(email)
+    assert base.once().exit == 0
+    assert base.shown(email) == before
+
+
+def test_a_link_that_airtable_could_not_fetch_is_sent_again(base: Desk) -> None:
+    email = base.mail(base.item(5_000_001, "big"))
+    base.sandbox.faults.always("attachments", Fault(Kind.ERROR_EMPTY), face="files")
+    base.once()
+    base.sandbox.faults.clear()
+    base.sandbox.world.airtable.tick()
+    base.hurry()
+    base.once()
+    base.sandbox.world.airtable.tick()
+    assert [each.get("size") for each in base.shown(email)] == [5_000_001]
+
+
+@pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.parametrize("kind", [Kind.ANSWER_LOST, Kind.EMPTY_OBJECT])
+def test_an_upload_whose_answer_was_lost_is_not_repeated(base: Desk, kind: Kind, applied: bool) -> None:
+    email = base.mail(base.item(300), base.item(300), base.item(7, "b"))
+    fault = Fault(kind, applied=applied)
+    for number in (1, 3):
+        base.sandbox.faults.at(number, fault, face="airtable", path="uploadAttachment")
+    for _ in range(3):
+        assert base.once().exit == 0
+        base.hurry()
+    assert sorted((each["filename"], each["size"]) for each in base.shown(email)) == [("a.txt", 300), ("a.txt", 300), ("b", 7)]
+
+
+def test_a_record_made_anew_gets_its_files_again(base: Desk) -> None:
+    email = base.mail(base.item(300))
+    base.once()
+    table = base.sandbox.world.airtable.base.table("Emails")
+    base.sandbox.world.airtable.remove_record(table, next(iter(table.records)))
+    base.world.rename_conversation(base.world.messages[email].conversation_id, "New")
+    base.world.label(base.world.messages[email].conversation_id, base.world.add_label("urgent"))
+    base.once()
+    assert [each["size"] for each in base.shown(email)] == [300]
+
+
+def test_files_that_people_added_stay(base: Desk) -> None:
+    email = base.mail(base.item(5_000_001, "big"))
+    base.once(ATTACHMENTS="off")
+    airtable = base.sandbox.world.airtable
+    table = airtable.base.table("Emails")
+    field = airtable.add_field(table, "Attachments", "multipleAttachments")
+    airtable.add_file(next(iter(table.records.values())), field, "mine", "text/plain", b"mine")
+    base.once()
+    base.once()
+    assert sorted(each["filename"] for each in base.shown(email)) == ["big", "mine"]
+
+
+def test_off_shows_none_and_asks_for_none(base: Desk) -> None:
+    base.mail(base.item(300))
+    assert base.once(ATTACHMENTS="off").exit == 0
+    assert base.downloads() == 0
+
+
+def test_what_is_shown_is_what_is_kept(base: Desk) -> None:
+    email = base.mail(base.item(300, "x"), base.item(5_000_001, "y"))
+    base.once(ATTACHMENTS="files")
+    assert base.downloads() == 2
+    assert sorted((each["filename"], each["size"]) for each in base.shown(email)) == [("x", 300), ("y", 5_000_001)]
+
+
+def test_later_and_later(base: Desk) -> None:
+    base.mail(base.item())
+    base.sandbox.faults.always("attachments", Fault(Kind.ERROR_EMPTY), face="files")
+    base.once()
+    with closing(sqlite3.connect(base.folder / "state" / "mirror.db")) as mirror:
+        tries, not_before = mirror.execute("SELECT tries, not_before FROM files").fetchone()
+    assert tries == 1
+    assert datetime.fromisoformat(not_before) - datetime.now(UTC) > timedelta(minutes=4)
