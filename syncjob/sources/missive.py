@@ -43,6 +43,7 @@ from syncjob.core.questions import together
 from syncjob.http.answers import largest_limit, vendor_text
 from syncjob.sources import proof
 from syncjob.sources.mails import MERGED, Conversation, Message, conversation_record, email_record, in_conversation
+from syncjob.sources.missive_wants import emails_of, in_turn, live_emails, look_up, split, suspects, thread_about
 from syncjob.sources.payload import from_epoch, listed, parsed, rejection
 from syncjob.sources.until import SMALLEST_LIMIT, onward
 
@@ -91,7 +92,7 @@ class Missive:
     def want_call(self, wants: Sequence[Want], known: Known) -> Call:
         want = wants[0]
         if want.kind in PROOF:
-            return proof.call(wants, known, _look_up)
+            return proof.call(wants, known, look_up)
         if want.kind == "thread":
             limit = SMALLEST_LIMIT if want.about.get("probe") else THREAD_LIMIT
             path = f"/conversations/{want.key}/messages"
@@ -149,22 +150,22 @@ class Missive:
         dead = known.given_up("thread", [each.id for each in whole]) if walk.kind == "changes" else NOTHING
         records = tuple(conversation_record(each, me, box=position["box"]) for each in whole)
         wants = [
-            Want("thread", CONVERSATIONS, each.id, _thread(each), walk.id)
+            Want("thread", CONVERSATIONS, each.id, thread_about(each), walk.id)
             for each, record in zip(whole, records, strict=True)
             if each.id not in met and each.version() not in (found.get(each.id, NOTHING).get("version") for found in (waiting, dead))
             if self._needs_thread(walk, each, record, rows.get(each.id), known)
         ]
         stubs = tuple((CONVERSATIONS, each.id) for each in found if each.is_stub)
-        doubtful = [want for _, key in stubs for want in _suspects(walk, key, known)] if walk.kind != "changes" else []
+        doubtful = [want for _, key in stubs for want in suspects(walk, key, known)] if walk.kind != "changes" else []
         times = [each.last_activity_at for each in found if each.last_activity_at is not None]
         if len(times) < len(found):
             raise Incomplete("missive.emails: a conversation without `last_activity_at`", hint="the next run tries again")
         then, complete, unread = self._onward(walk, position, times, fresh=len(found) - len(met))
         expected = sum(want.about["count"] or 0 for want in wants)
         if complete and walk.kind == "sweep":
-            wants += _in_turn(walk, [want.key for want in wants], known)
+            wants += in_turn(walk, [want.key for want in wants], known)
         return Page(
-            records, stubs, _met(doubtful), rejected=rejected, wants=(*wants, *doubtful), position=then, complete=complete,
+            records, stubs, emails_of(doubtful), rejected=rejected, wants=(*wants, *doubtful), position=then, complete=complete,
             unread=unread, expected=expected,
         )  # fmt: skip
 
@@ -206,7 +207,7 @@ class Missive:
         if answer.status == 404 and walk:
             return Page(wants=(Want(SUSPECT, CONVERSATIONS, key, walk=walk.id),), settled=settled)
         if answer.status != 200:
-            return Page(inaccessible=((CONVERSATIONS, key), *_live(key, known)), settled=settled)
+            return Page(inaccessible=((CONVERSATIONS, key), *live_emails(key, known)), settled=settled)
         raws, _ = listed(answer, "messages")
         if not raws and about["count"] and not about.get("empty"):  # a list that lies once is not taken for an empty conversation
             return Page(wants=(Want("thread", CONVERSATIONS, key, {**about, "empty": True}, walk.id if walk else None),))
@@ -218,11 +219,11 @@ class Missive:
         then, unread, whole = self._thread_onward(walk, about, found, seen, known)
         if then:
             wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
-            return Page(tuple(records), tuple(sighted), _met(wants), rejected=rejected, wants=tuple(wants), unread=unread)
+            return Page(tuple(records), tuple(sighted), emails_of(wants), rejected=rejected, wants=tuple(wants), unread=unread)
         if whole and walk:
-            wants += [want for want in _suspects(walk, key, known) if want.key not in {*seen, *(each.key for each in rejected)}]
+            wants += [want for want in suspects(walk, key, known) if want.key not in {*seen, *(each.key for each in rejected)}]
         return Page(
-            tuple(records), tuple(sighted), _met(wants), ((CONVERSATIONS, key, about["version"]),),
+            tuple(records), tuple(sighted), emails_of(wants), ((CONVERSATIONS, key, about["version"]),),
             ((CONVERSATIONS, key),) if whole else (), rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
         )  # fmt: skip
 
@@ -285,7 +286,7 @@ class Missive:
         """Messages with their bodies. One that did not come is asked again alone; only then is it gone."""
         asked = dict(call.about["wants"])
         if answer.status != 200:
-            return _split(asked, answer.status, walk, known)
+            return split(asked, answer.status, walk, known)
         payload = parsed(answer, "messages")["messages"]
         if not isinstance(payload, list | dict):
             raise Transient("`messages` in the answer is no list", hint="the next run tries again")
@@ -301,7 +302,7 @@ class Missive:
         ]
         here = {each.id for each in found} | {each.key for each in rejected}
         missing = {key: home for key, home in asked.items() if key not in here}
-        again = _split(missing, 200, walk, known) if missing else Page()
+        again = split(missing, 200, walk, known) if missing else Page()
         settled = tuple(("body", key) for key in asked if key not in missing) + again.settled
         return replace(again, records=tuple(records), rejected=rejected, settled=settled)
 
@@ -310,7 +311,7 @@ class Missive:
         if answer.status in (404, 410):
             return None
         if answer.status != 200:
-            return Page(inaccessible=((stream, key), *(_live(key, known) if stream == CONVERSATIONS else ())))
+            return Page(inaccessible=((stream, key), *(live_emails(key, known) if stream == CONVERSATIONS else ())))
         if stream == CONVERSATIONS:
             return self._look_at_conversation(walk, key, answer, known)
         return self._look_at_message(key, answer, known)
@@ -330,18 +331,18 @@ class Missive:
             raise Transient("the answer shows no conversation", hint="the next run tries again")
         shown, rows = found[0], known.rows(CONVERSATIONS, [key, found[0].id])
         if shown.is_stub:
-            wants = _suspects(walk, key, known)
-            return Page(sighted=((CONVERSATIONS, key),), met=_met(wants), wants=tuple(wants))
+            wants = suspects(walk, key, known)
+            return Page(sighted=((CONVERSATIONS, key),), met=emails_of(wants), wants=tuple(wants))
         record = conversation_record(shown, _me(known), box="all")
-        wants = [Want("thread", CONVERSATIONS, shown.id, _thread(shown), walk.id)]
+        wants = [Want("thread", CONVERSATIONS, shown.id, thread_about(shown), walk.id)]
         if not self._needs_thread(walk, shown, record, rows.get(shown.id), known):
             wants = []
         if shown.id == key:
             return Page((record,), wants=tuple(wants))
         old = rows.get(key)
         merged = Record(CONVERSATIONS, key, old.data if old else None, gone=Gone(MERGED))
-        wants += [Want("body", EMAILS, child, {"conversation": key}, walk.id) for _, child in _live(key, known)]
-        return Page((merged, record), met=_met(wants), wants=tuple(wants))
+        wants += [Want("body", EMAILS, child, {"conversation": key}, walk.id) for _, child in live_emails(key, known)]
+        return Page((merged, record), met=emails_of(wants), wants=tuple(wants))
 
     def _conversations(self, homes: Set[str], told: Mapping[str, Conversation], known: Known) -> dict[str, Record]:
         """The conversation of each message: as the message shows it, else as the mirror has it."""
@@ -353,58 +354,6 @@ class Missive:
 
 def _paging(limit: int, until: int | None) -> tuple[tuple[str, str], ...]:
     return (("limit", str(limit)), *((("until", str(until)),) if until is not None else ()))
-
-
-def _thread(found: Conversation) -> Mapping[str, Json]:
-    return {"version": found.version(), "count": found.messages_count, "until": None, "seen": []}
-
-
-def _in_turn(walk: Walk, wanted: Sequence[str], known: Known) -> list[Want]:
-    """Wants for the message lists, from end to end, of those conversations for which that was longest ago."""
-    versions = {row.key: row.version for row in known.stalest(CONVERSATIONS) if row.version and row.key not in wanted}
-    due = known.sighted(walk.id, CONVERSATIONS, versions.keys()) - known.waiting("thread", versions.keys()).keys()
-    return [Want("thread", CONVERSATIONS, key, _whole_thread(version), walk.id) for key, version in versions.items() if key in due]
-
-
-def _whole_thread(version: str) -> Mapping[str, Json]:
-    count = version.rpartition("/")[2]
-    return {"version": version, "count": int(count) if count.isdecimal() else None, "until": None, "seen": [], "whole": True}
-
-
-def _look_up(stream: str, key: str) -> Call:
-    folder = "conversations" if stream == CONVERSATIONS else "messages"
-    return Call("look_up", f"/{folder}/{key}", accept=(400, 403, 404, 410))
-
-
-def _live(conversation: str, known: Known) -> tuple[tuple[str, str], ...]:
-    """The emails of a conversation that are live as far as the mirror knows."""
-    children = known.children(EMAILS, conversation).values()
-    return tuple((EMAILS, row.key) for row in children if row.data is not None and row.deleted_at is None)
-
-
-def _suspects(walk: Walk, conversation: str, known: Known) -> list[Want]:
-    return [Want(SUSPECT, EMAILS, key, walk=walk.id) for _, key in _live(conversation, known)]
-
-
-def _met(wants: Iterable[Want]) -> tuple[tuple[str, str], ...]:
-    """The emails among these questions: a verdict on each has yet to come."""
-    return tuple((EMAILS, want.key) for want in wants if want.stream == EMAILS)
-
-
-def _split(asked: Mapping[str, str], status: int, walk: Walk | None, known: Known) -> Page:
-    """Ask a failed batch again in halves; a single message that is not there is settled, or suspected if it was there."""
-    if len(asked) == 1 and status != 200:
-        (key,) = asked
-        settled = (("body", key),)
-        if status != 404:
-            return Page(inaccessible=((EMAILS, key),), settled=settled)
-        row = known.rows(EMAILS, [key]).get(key)
-        if walk and row and row.data is not None and row.deleted_at is None:
-            return Page(wants=(Want(SUSPECT, EMAILS, key, walk=walk.id),), settled=settled)
-        return Page(sighted=((EMAILS, key),), settled=settled)
-    most = 1 if status == 200 else max(1, len(asked) // 2)
-    owner = walk.id if walk else None
-    return Page(wants=tuple(Want("body", EMAILS, key, {"conversation": home}, owner, most=most) for key, home in asked.items()))
 
 
 def _is_before(found: Conversation, since: datetime | None) -> bool:

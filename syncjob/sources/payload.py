@@ -32,6 +32,14 @@ def listed(answer: Answer, name: str) -> tuple[list[Json], Mapping[str, Json]]:
     return found[name], found
 
 
+def has_more(payload: Mapping[str, Json]) -> bool | None:
+    """`meta.page.hasMore`; None where the answer does not say."""
+    meta = payload.get("meta")
+    page = meta.get("page") if isinstance(meta, dict) else None
+    more = page.get("hasMore") if isinstance(page, dict) else None
+    return more if isinstance(more, bool) else None
+
+
 def rejection(stream: str, raw: Json, error: Exception | str) -> Rejection:
     """A dead letter for a record that cannot be read: its id is the key, else a digest of the whole."""
     text = json.dumps(raw, sort_keys=True)  # escaped: a lone surrogate in it could not be stored

@@ -13,10 +13,9 @@ like any other: then `ids` must hide it while it shows its neighbour, and show i
 https://apidocs.teamwork.com/guides/teamwork/how-does-paging-work
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -25,10 +24,10 @@ from syncjob.core.model import PROOF, SUSPECT, TASKS, UNPROVEN, Answer, Call, Go
 from syncjob.core.ports import Known
 from syncjob.core.questions import together
 from syncjob.sources import proof
-from syncjob.sources.payload import instant, listed, parsed, rejection, stamp
-from syncjob.sources.tasks import Task, called, names_in, needed, record
+from syncjob.sources.names import ROOT, Names, ask_names, names_call, read_names
+from syncjob.sources.payload import has_more, instant, listed, parsed, rejection, stamp
+from syncjob.sources.tasks import Task, called, needed, record
 
-ROOT = "/projects/api/v3"
 VISIBLE = (
     ("includeCompletedTasks", "true"), ("showCompletedLists", "true"), ("includeArchivedProjects", "true"),
     ("includeTasksWithoutDueDates", "true"), ("includePrivateItems", "true"), ("includeTentativeProjects", "true"),
@@ -46,15 +45,6 @@ HIDDEN = {
     "in deleted list": (("includeTasksFromDeletedLists", "true"),),
 }
 """The ways in which a task may be shown that is deleted, in the order in which they are tried."""
-DIRECTORIES: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
-    "projects": (f"{ROOT}/projects.json", (("includeArchivedProjects", "true"), ("includeTentativeProjects", "true"))),
-    "tasklists": (f"{ROOT}/tasklists.json", (("showCompleted", "true"), ("showDeleted", "true"), ("includeArchivedProjects", "true"))),
-    "users": (f"{ROOT}/people.json", (("showDeleted", "true"), ("includePlaceholders", "true"), ("includeServiceAccounts", "true"))),
-    "companies": (f"{ROOT}/companies.json", ()),
-    "tags": (f"{ROOT}/tags.json", ()),
-    "teams": ("/teams.json", ()),
-}
-"""Where names are asked for that no sideload brought."""
 MOST_PASSES = 20
 HORIZON = timedelta(days=150)
 """Answers to an older `updatedAfter` may be cut to the last six months, so older than this we ask for everything."""
@@ -82,8 +72,7 @@ class Teamwork:
     def page_call(self, walk: Walk, known: Known) -> Call:
         position = walk.position
         if position["phase"] == "names":
-            path, asked = DIRECTORIES[position["section"]]
-            return Call("names", path, (*asked, ("page", str(position["page"])), ("pageSize", str(PAGE_SIZE))), position, accept=(403, 404))
+            return names_call(position)
         if position["phase"] == "check":
             return Call("check", f"{ROOT}/tasks/{position['id']}.json", (("hideDeleted", "true"),), position, accept=(403, 404, 410))
         after = (("updatedAfter", position["after"]),) if position["after"] else ()
@@ -147,26 +136,26 @@ class Teamwork:
         if call.name == "check":
             return self._read_check(walk, call, answer)
         if call.name == "names":
-            return _read_names(call, answer)
+            return read_names(call, answer)
         rows, payload = listed(answer, "tasks")
         tasks, rejected = _tasks(rows)
         name_of = Names(payload.get("included"), needed(tasks), known)
         if call.name == "fetch":
             return self._read_fetch(walk, call, tasks, rejected, name_of, known)
         if sections := name_of.unnamed(call.about, reread=walk.reread):
-            return Page(names=name_of.sideloaded, position=_ask_names(sections, call.about))
+            return Page(names=name_of.sideloaded, position=ask_names(sections, call.about))
         names = name_of.learned
         records, left_out = self._records(tasks, name_of, known)
         if call.name == "deleted":
             gone = tuple(found for found in records if found.gone)
             return Page(gone, rejected=rejected, names=names, position=call.about, complete=True)
-        seen = _Seen(rows, {found.key: found.updated_at for found in (*records, *left_out)}, _has_more(payload))
+        seen = _Seen(rows, {found.key: found.updated_at for found in (*records, *left_out)}, _goes_on(payload, rows, call))
         position, complete = self._continue(walk, call.about, seen, known)
         if complete and walk.kind == "changes":
             position, complete = {"phase": "deleted", "after": stamp(walk.since) if walk.since else None, "page": 1}, False
         return Page(records + left_out, rejected=rejected, names=names, position=position, complete=complete)
 
-    def _records(self, tasks: Sequence[Task], name_of: "Names", known: Known) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
+    def _records(self, tasks: Sequence[Task], name_of: Names, known: Known) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
         """The page's records, and those out of scope."""
         found = [record(task, name_of, self._base_url) for task in tasks]
         rows = known.rows(TASKS, [each.key for each in found]) if self._process_after else {}
@@ -248,7 +237,7 @@ class Teamwork:
                 outside.append(Record(TASKS, key, None, row.version))
             else:
                 same.append((TASKS, key))
-        seen = _Seen(raws, {str(task.id): instant(task.updatedAt) for task in tasks}, _has_more(payload))
+        seen = _Seen(raws, {str(task.id): instant(task.updatedAt) for task in tasks}, _goes_on(payload, raws, call))
         position, complete = self._continue(walk, call.about, seen, known)
         met = tuple((TASKS, want.key) for want in wants)
         return Page(
@@ -257,7 +246,7 @@ class Teamwork:
         )  # fmt: skip
 
     def _read_fetch(
-        self, walk: Walk, call: Call, tasks: Sequence[Task], rejected: tuple[Rejection, ...], name_of: "Names", known: Known
+        self, walk: Walk, call: Call, tasks: Sequence[Task], rejected: tuple[Rejection, ...], name_of: Names, known: Known
     ) -> Page:
         """The tasks that differed, whole. One that does not come is looked up by itself."""
         records, left_out = self._records(tasks, name_of, known)
@@ -327,6 +316,12 @@ class Teamwork:
         return Page((Record(TASKS, key, row.data if row else None, gone=Gone(why)),), settled=settled)
 
 
+def _goes_on(payload: Mapping[str, Json], rows: Sequence[Json], call: Call) -> bool | None:
+    """Whether more follows, as the answer says; where it does not, a full page may be followed by more. None: nobody knows."""
+    more = has_more(payload)
+    return None if more is None and len(rows) < int(dict(call.params)["pageSize"]) else more is not False
+
+
 class _Seen:
     """What a page showed, as far as paging is concerned."""
 
@@ -335,47 +330,6 @@ class _Seen:
         self.by_key = {key: time for key, time in stamps.items() if time}
         self.stamps = list(self.by_key.values())
         self.more = more
-
-
-class Names:
-    """What things are called: by the sideload, or else by what was seen of them before, since sections may be missing.
-
-    `unknown` are ids that nobody ever named, by section. A directory is asked for them once; those that it does not
-    name either are kept without a name, so that nobody asks again.
-    """
-
-    def __init__(self, included: Json, needed: Mapping[str, set[str]], known: Known) -> None:
-        self.sideloaded = names_in(included if isinstance(included, dict) else {})
-        self._found = {section: dict(found) for section, found in self.sideloaded.items()}
-        self.unknown: dict[str, set[str]] = {}
-        self._fill("tasklists", needed["tasklists"], known)
-        projects = {entry["project"] for entry in self._found["tasklists"].values() if entry.get("project")}
-        for section, ids in needed.items():
-            self._fill(section, ids | projects if section == "projects" else ids, known)
-        self._old = {section for section, ids in self._found.items() if ids.keys() - self.sideloaded.get(section, {}).keys()}
-
-    def unnamed(self, about: Mapping[str, Json], *, reread: bool) -> Set[str]:
-        """The sections whose directories have to be read: for names that nobody knows; for a walk that reads everything
-        anew, once, for those that no sideload renews."""
-        if about.get("named"):
-            return set()
-        return self.unknown.keys() | (self._old if reread and not about.get("refreshed") else set())
-
-    @property
-    def learned(self) -> Mapping[str, Mapping[str, Json]]:
-        """What this page taught, the nameless included."""
-        nameless: dict[str, dict[str, Json]] = {section: {id_: {} for id_ in ids} for section, ids in self.unknown.items()}
-        return {section: {**self.sideloaded.get(section, {}), **nameless.get(section, {})} for section in {*self.sideloaded, *nameless}}
-
-    def _fill(self, section: str, ids: set[str], known: Known) -> None:
-        found = self._found.setdefault(section, {})
-        if missing := ids - found.keys():
-            found.update(known.names(section, missing))
-        if unknown := ids - found.keys():
-            self.unknown[section] = unknown
-
-    def __call__(self, section: str, id_: str) -> Json:
-        return self._found.get(section, {}).get(id_, {})
 
 
 def _look_up(stream: str, key: str) -> Call:
@@ -408,28 +362,6 @@ def _differs(task: Task, row: Row, tags: Mapping[str, Json]) -> bool:
     return moved or (shows_tags and called(task.labels, lambda _, id_: tags.get(id_, {})) != row.data["tags"])
 
 
-def _ask_names(sections: Set[str], then: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Read these directories, then the same page again."""
-    first, *rest = sorted(sections)
-    return {"phase": "names", "section": first, "rest": rest, "page": 1, "then": {**then, "named": True, "refreshed": True}}
-
-
-def _read_names(call: Call, answer: Answer) -> Page:
-    """A page of a directory. One that may not be read names nobody."""
-    about, section = call.about, call.about["section"]
-    names, more = {}, False
-    if answer.status == 200:
-        entries, payload = listed(answer, "people" if section == "users" else section)
-        names = names_in({section: {str(entry["id"]): entry for entry in entries if isinstance(entry, dict) and entry.get("id")}})
-        more = bool(entries) and _has_more(payload) is True
-    if more:
-        return Page(names=names, position={**about, "page": about["page"] + 1})
-    if about["rest"]:
-        first, *rest = about["rest"]
-        return Page(names=names, position={**about, "section": first, "rest": rest, "page": 1})
-    return Page(names=names, position=about["then"])
-
-
 def _tasks(rows: Sequence[Json]) -> tuple[list[Task], tuple[Rejection, ...]]:
     """The tasks that can be read, and dead letters for the others."""
     tasks, rejected = [], []
@@ -449,11 +381,3 @@ def _step(seen: _Seen, last: datetime) -> Mapping[str, Json]:
 
 def _after(last: datetime) -> str:
     return stamp(last - SECOND)
-
-
-def _has_more(payload: Mapping[str, Any]) -> bool | None:
-    """`meta.page.hasMore`; None where the answer does not say."""
-    meta = payload.get("meta")
-    page = meta.get("page") if isinstance(meta, dict) else None
-    more = page.get("hasMore") if isinstance(page, dict) else None
-    return more if isinstance(more, bool) else None

@@ -1,0 +1,63 @@
+"""What Missive has still to be asked, as wants: message lists, bodies, and look-ups of what is suspected to be gone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from syncjob.core.model import CONVERSATIONS, EMAILS, SUSPECT, Call, Json, Page, Walk, Want
+from syncjob.core.ports import Known
+from syncjob.sources.mails import Conversation
+
+
+def thread_about(found: Conversation) -> Mapping[str, Json]:
+    """What a want for a message list needs to know."""
+    return {"version": found.version(), "count": found.messages_count, "until": None, "seen": []}
+
+
+def in_turn(walk: Walk, wanted: Sequence[str], known: Known) -> list[Want]:
+    """Wants for the message lists, from end to end, of those conversations for which that was longest ago."""
+    versions = {row.key: row.version for row in known.stalest(CONVERSATIONS) if row.version and row.key not in wanted}
+    due = known.sighted(walk.id, CONVERSATIONS, versions.keys()) - known.waiting("thread", versions.keys()).keys()
+    return [Want("thread", CONVERSATIONS, key, whole_thread(version), walk.id) for key, version in versions.items() if key in due]
+
+
+def whole_thread(version: str) -> Mapping[str, Json]:
+    """The same for a list that is read to its end whatever is known of it."""
+    count = version.rpartition("/")[2]
+    return {"version": version, "count": int(count) if count.isdecimal() else None, "until": None, "seen": [], "whole": True}
+
+
+def look_up(stream: str, key: str) -> Call:
+    """The call for one conversation or message by its id."""
+    folder = "conversations" if stream == CONVERSATIONS else "messages"
+    return Call("look_up", f"/{folder}/{key}", accept=(400, 403, 404, 410))
+
+
+def live_emails(conversation: str, known: Known) -> tuple[tuple[str, str], ...]:
+    """The emails of a conversation that are live as far as the mirror knows."""
+    children = known.children(EMAILS, conversation).values()
+    return tuple((EMAILS, row.key) for row in children if row.data is not None and row.deleted_at is None)
+
+
+def suspects(walk: Walk, conversation: str, known: Known) -> list[Want]:
+    """Suspicions of all its live emails."""
+    return [Want(SUSPECT, EMAILS, key, walk=walk.id) for _, key in live_emails(conversation, known)]
+
+
+def emails_of(wants: Iterable[Want]) -> tuple[tuple[str, str], ...]:
+    """The emails among these questions: a verdict on each has yet to come."""
+    return tuple((EMAILS, want.key) for want in wants if want.stream == EMAILS)
+
+
+def split(asked: Mapping[str, str], status: int, walk: Walk | None, known: Known) -> Page:
+    """Ask a failed batch again in halves; a single message that is not there is settled, or suspected if it was there."""
+    if len(asked) == 1 and status != 200:
+        (key,) = asked
+        settled = (("body", key),)
+        if status != 404:
+            return Page(inaccessible=((EMAILS, key),), settled=settled)
+        row = known.rows(EMAILS, [key]).get(key)
+        if walk and row and row.data is not None and row.deleted_at is None:
+            return Page(wants=(Want(SUSPECT, EMAILS, key, walk=walk.id),), settled=settled)
+        return Page(sighted=((EMAILS, key),), settled=settled)
+    most = 1 if status == 200 else max(1, len(asked) // 2)
+    owner = walk.id if walk else None
+    return Page(wants=tuple(Want("body", EMAILS, key, {"conversation": home}, owner, most=most) for key, home in asked.items()))
