@@ -25,13 +25,13 @@ BUGS = {
     "mails": """
 import syncjob.sources.missive as module
 def quoting(message, *_, **__):
-    raise ValueError(f"cannot read {message!r} {message.body} with $SECRETS")
+    raise ValueError(f"cannot read {message!r} {message.body} with {open('hidden').read()}")
 module.email_record = quoting
 """,
     "delivery": """
 import syncjob.delivery as module
 def failed(self, error=None):
-    raise RuntimeError("$SECRETS")
+    raise RuntimeError(open("hidden").read())
 module.DestinationPart.failed = module.DestinationPart.step = failed
 """,
 }
@@ -157,7 +157,8 @@ def test_no_row_that_a_database_refuses_is_quoted(listener: Listener) -> None:
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_no_bug_of_ours_quotes_it(listener: Listener, bug: str) -> None:
-    (listener.job.folder / "sitecustomize.py").write_text(BUGS[bug].replace("$SECRETS", " ".join(HIDDEN)))
+    (listener.job.folder / "sitecustomize.py").write_text(BUGS[bug])
+    (listener.job.folder / "hidden").write_text(" ".join(HIDDEN))
     path = listener.job.env()["PYTHONPATH"]
     listener.run("once", LOG_FILE="job.log", PYTHONPATH=f"{listener.job.folder}:{path}")
     listener.run("once", "--json", LOG_FORMAT="json", PYTHONPATH=f"{listener.job.folder}:{path}")
