@@ -4,7 +4,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
+from weakref import WeakKeyDictionary
 
 from syncjob.core.errors import ConfigError
 
@@ -15,7 +16,8 @@ Application: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_BYTES = 1_000_000
 MOST_SECONDS = 15
-"""How long a connection may live, however busily it trickles. Both vendors send a hint at once, and wait no longer for its answer."""
+"""How long a request may take to arrive, however busily it trickles, and how long a connection may be idle. Both vendors send
+a hint at once, and wait no longer for its answer."""
 MOST_CONNECTIONS = 200
 
 
@@ -49,11 +51,14 @@ def _listen(application: Application, host: str, port: int, flag: str, extra: st
         raise ConfigError(f"{flag} needs a package that is not installed", hint=f"pip install 'syncjob[{extra}]'") from None
 
     class Server(TcpWSGIServer):  # type: ignore[misc]
-        """Closes connections that are too old; waitress itself spares those that still send a byte now and then."""
+        """Closes connections whose request takes too long; waitress itself spares those that still send a byte now and then."""
+
+        begun: ClassVar[WeakKeyDictionary[Any, float]] = WeakKeyDictionary()
 
         def maintenance(self, now: float) -> None:
             for channel in self.active_channels.values():
-                if not channel.requests and channel.creation_time < now - MOST_SECONDS:
+                since = self.begun.setdefault(channel.request, now) if channel.request else channel.last_activity
+                if not channel.requests and since < now - MOST_SECONDS:
                     channel.will_close = True
 
         def stop(self) -> None:

@@ -130,19 +130,20 @@ def flood(folder: Path) -> None:
 
 def shoot(number: int, seconds: float, send: Callable[[requests.Session, str], object]) -> None:
     """That many, evenly over so many seconds, from eight threads."""
-    began, threads = time.monotonic(), 8
+    began, threads, sent = time.monotonic(), 8, []
 
     def work(first: int) -> None:
         with requests.Session() as session:
             for index in range(first, number, threads):
                 time.sleep(max(0.0, began + index * seconds / number - time.monotonic()))
-                send(session, ("teamwork", "missive")[index % 2])
+                sent.append(send(session, ("teamwork", "missive")[index % 2]))
 
     workers = [threading.Thread(target=work, args=(first,)) for first in range(threads)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
+    assert len(sent) == number
 
 
 def stops(folder: Path) -> None:

@@ -16,7 +16,7 @@ from syncjob.scheduler import Ticker
 from tests.walks.bench import MEMORY, Bench, Crash, Fuse
 from tests.walks.edits import edit_mails, edit_tasks
 
-POLL, SWEEP, HINT = timedelta(minutes=5), timedelta(hours=6), timedelta(seconds=5)
+POLL, SWEEP, HINT = timedelta(hours=2), timedelta(hours=6), timedelta(seconds=5)
 DAYS, KEPT = 30, timedelta(days=3)
 TROUBLES = (Kind.ERROR_EMPTY, Kind.LIMIT_EMPTY, Kind.TRUNCATED_JSON, Kind.EMPTY_OBJECT)
 
@@ -63,7 +63,7 @@ class Month:
             self.start()
         now = self.bench.clock.now()
         wait = max(0.0, (self.ticker.due(now) - now).total_seconds())
-        self.bench.clock.at += min(wait, self.rng.expovariate(1 / 600)) + self.rng.random()
+        self.bench.clock.at += min(wait, self.rng.expovariate(1 / 1800)) + self.rng.random()
         self._maybe(0.05, self._hint)
         self._maybe(0.02, lambda: self.rng.choice((edit_tasks, edit_mails))(self.bench.sandbox, self.rng))
 
