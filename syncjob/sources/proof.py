@@ -54,7 +54,8 @@ def read(walk: Walk, asked: Call, answer: Answer, known: Known, look: Look) -> P
         return _read_control(walk, asked, answer, known, is_there=found is not None and _shows(found, about["control"]))
     if found is not None:
         page = replace(found, settled=found.settled + _all_kinds(key))
-        return missed(walk, page, alone=kind == SUSPECT) if stream == CONVERSATIONS else page
+        is_elsewhere = any(record.key == key and record.gone for record in found.records)  # merged, or thrown away since
+        return page if stream != CONVERSATIONS or is_elsewhere else missed(walk, page, alone=kind == SUSPECT)
     if kind == CLAIM:
         return Page((_gone(stream, key, known, UNPROVEN),), settled=_all_kinds(key))
     claim = Want(CLAIM, stream, key, {"opened": said.get("opened")}, walk.id)

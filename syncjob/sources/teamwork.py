@@ -149,7 +149,7 @@ class Teamwork:
         if call.name == "deleted":
             gone = tuple(found for found in records if found.gone)
             return Page(gone, rejected=rejected, names=names, position=call.about, complete=True)
-        seen = _Seen(rows, {found.key: found.updated_at for found in (*records, *left_out)}, has_more(payload))
+        seen = _Seen(rows, {found.key: found.updated_at for found in (*records, *left_out)}, _goes_on(payload, rows, call))
         position, complete = self._continue(walk, call.about, seen, known)
         if complete and walk.kind == "changes":
             position, complete = {"phase": "deleted", "after": stamp(walk.since) if walk.since else None, "page": 1}, False
@@ -237,7 +237,7 @@ class Teamwork:
                 outside.append(Record(TASKS, key, None, row.version))
             else:
                 same.append((TASKS, key))
-        seen = _Seen(raws, {str(task.id): instant(task.updatedAt) for task in tasks}, has_more(payload))
+        seen = _Seen(raws, {str(task.id): instant(task.updatedAt) for task in tasks}, _goes_on(payload, raws, call))
         position, complete = self._continue(walk, call.about, seen, known)
         met = tuple((TASKS, want.key) for want in wants)
         return Page(
@@ -314,6 +314,12 @@ class Teamwork:
         row = known.rows(TASKS, [key]).get(key)
         why = ("deleted" if about["by"] == [*HIDDEN] else "its task list is deleted") if about["control"] else UNPROVEN
         return Page((Record(TASKS, key, row.data if row else None, gone=Gone(why)),), settled=settled)
+
+
+def _goes_on(payload: Mapping[str, Json], rows: Sequence[Json], call: Call) -> bool | None:
+    """Whether more follows, as the answer says; where it does not, a full page may be followed by more. None: nobody knows."""
+    more = has_more(payload)
+    return None if more is None and len(rows) < int(dict(call.params)["pageSize"]) else more is not False
 
 
 class _Seen:

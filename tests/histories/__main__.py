@@ -1,13 +1,15 @@
-"""`python -m tests.histories --seed 7 -v`, `python -m tests.histories --seeds 0-1999 --jobs 2`."""
+"""`python -m tests.histories --seed 7 -v`, `--seeds 0-1999 --jobs 2`, `--mutations [NAME ...] --seeds 0-399`."""
 
 import argparse
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing import Pool
 from time import monotonic
 
 from tests.histories.history import Outcome, play
+from tests.histories.mutations import MUTATIONS, hunt, table
 
 
 def main() -> int:
@@ -16,11 +18,13 @@ def main() -> int:
     parser.add_argument("--seeds", help="play these, as in 0-1999")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("-v", action="store_true", dest="verbose", help="tell every event")
+    parser.add_argument("--mutations", nargs="*", metavar="NAME", help="put these bugs in, one after the other (all, unless named)")
     options = parser.parse_args()
     if options.seed is not None:
         return _one(options.seed, verbose=options.verbose)
-    first, _, last = (options.seeds or "0-99").partition("-")
-    return _many(range(int(first), int(last or first) + 1), options.jobs)
+    first, _, last = (options.seeds or "0-399").partition("-")
+    seeds = range(int(first), int(last or first) + 1)
+    return _many(seeds, options.jobs) if options.mutations is None else _mutate(options.mutations or [*MUTATIONS], seeds, options.jobs)
 
 
 def _one(seed: int, *, verbose: bool) -> int:
@@ -40,6 +44,16 @@ def _many(seeds: range, jobs: int) -> int:
     failed = sum(bool(outcome.violations) for outcome in outcomes)
     print(f"{len(outcomes)} histories, {failed} with violations, {_counts(outcomes)}, {monotonic() - began:.0f} s")
     return bool(failed)
+
+
+def _mutate(names: list[str], seeds: range, jobs: int) -> int:
+    found = []
+    with Pool(jobs) as pool:
+        for caught in pool.imap(partial(hunt, seeds=seeds), names):
+            found.append(caught)
+            print(table([caught]).splitlines()[-1], flush=True)
+    print(table(found))
+    return any(each.seed is None for each in found)
 
 
 def _played(seeds: range, jobs: int) -> Iterator[Outcome]:

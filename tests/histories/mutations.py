@@ -16,7 +16,7 @@ import syncjob.sources.missive
 import syncjob.sources.payload
 import syncjob.sources.proof
 import syncjob.sources.teamwork
-from syncjob.absorb import _absorb, _advance, _take_in
+from syncjob.absorb import _advance, _take_in, take_in
 from syncjob.core.errors import SyncjobError
 from syncjob.core.model import Batch, Page
 from syncjob.cycle import SourcePart
@@ -30,6 +30,7 @@ from syncjob.store import Store
 from syncjob.store.feed import Feed
 from syncjob.store.store import KnownTo
 from syncjob.store.suspects import Suspects
+from tests.histories.history import play
 
 Patches = Callable[[], list[Any]]
 
@@ -135,7 +136,7 @@ def page_dropped_before_commit() -> list[Any]:
             _take_in(page, leaf, tx.walks.get(leaf.walk) if leaf.walk else None, source, tx, now)
         return None
 
-    return [patch("syncjob.cycle.absorb", hasty)]
+    return [patch("syncjob.broken.absorb", hasty)]
 
 
 def ties_cut() -> list[Any]:
@@ -168,12 +169,11 @@ def older_observation_wins() -> list[Any]:
     def forgetful(row: Any, record: Any, *, observed: int) -> Any:
         return judge(row and replace(row, observed=0), record, observed=observed)
 
-    def again(leaf: Any, source: Any, store: Store, now: Any) -> Any:
-        with store.begin() as tx:
-            tx.walks.set_source(source.name, absorbed=leaf.observed - 1)
-        return _absorb(leaf, source, store, now)
+    def again(leaf: Any, source: Any, tx: Any, now: Any) -> Any:
+        tx.walks.set_source(source.name, absorbed=leaf.observed - 1)
+        return take_in(leaf, source, tx, now)
 
-    return [patch("syncjob.core.diff.judge", forgetful), patch("syncjob.absorb._absorb", again)]
+    return [patch("syncjob.core.diff.judge", forgetful), patch("syncjob.absorb.take_in", again)]
 
 
 def sweep_refetch_off() -> list[Any]:
@@ -293,8 +293,6 @@ class Caught:
 
 def hunt(name: str, seeds: range) -> Caught:
     """Play seeds until one notices the bug."""
-    from tests.histories.history import play
-
     with mutated(name):
         for played, seed in enumerate(seeds, 1):
             outcome = play(seed)

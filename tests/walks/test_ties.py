@@ -6,6 +6,7 @@ import pytest
 
 from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS
 from syncjob.sandbox import Switches
+from syncjob.sources.teamwork import PAGE_SIZE
 
 from .bench import TUESDAY, Bench
 
@@ -168,4 +169,12 @@ def test_a_task_walk_is_complete_with_ties(tmp_path: Path) -> None:
     (walk,) = bench.walks(TASKS)
     assert walk["complete"]
     assert walk["fetched"] == sum((walk["verdicts"] or {}).values()) == len(bench.sandbox.truth.tasks())
+    bench.close()
+
+
+def test_a_second_that_fills_more_than_a_page_is_read_whole_where_no_answer_says_that_there_is_more(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, switches=Switches(teamwork_meta=False))
+    bench.sandbox.world.make_ties(TASKS, PAGE_SIZE + 50)
+    bench.run("teamwork")
+    assert bench.differences_of("task") == []
     bench.close()
