@@ -1,6 +1,8 @@
 """Attachments' files: downloaded once, kept by their content, shown in Airtable once, whatever goes wrong on the way."""
 
+import errno
 import hashlib
+import os
 import sqlite3
 import stat
 import threading
@@ -8,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,7 +34,7 @@ class Desk:
     """A sandbox with mails that a test writes, and the job on a folder."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
-        self.folder, self.more = folder, settings
+        self.folder, self.more, self.said = folder, settings, StringIO()
         self.sandbox = Sandbox(1, 0, 0).start()
         self.world = self.sandbox.world.missive
         self._numbers = iter(range(1, 10_000))
@@ -55,7 +59,7 @@ class Desk:
         settings = self.settings(**more)
         if "airtable" in settings.db_backend and not self.sandbox.requests("airtable"):
             self.init(**more)
-        return run_once(settings, Choices(), Report(), threading.Event())
+        return run_once(settings, Choices(), Report(out=self.said, err=self.said), threading.Event())
 
     def rows(self) -> dict[str, dict[str, Any]]:
         with closing(sqlite3.connect(self.folder / "data.db")) as database:
@@ -116,6 +120,18 @@ def test_two_mails_share_one_file(desk: Desk) -> None:
     desk.once()
     assert len(desk.kept()) == 1
     assert len({row["path"] for row in desk.rows().values()}) == 1
+
+
+def test_a_full_disk_is_told_as_such(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    desk.mail(desk.item())
+    monkeypatch.setattr("syncjob.blobs.os.fsync", full)
+    monkeypatch.setattr("syncjob.spool.os", SimpleNamespace(**{**vars(os), "fsync": lambda handle: None}))
+    assert desk.once().exit == 3
+    assert "attachments: No space left on device" in desk.said.getvalue()
+    assert desk.kept() == {}
 
 
 def test_without_files_nothing_is_downloaded_and_the_rows_are_there(desk: Desk) -> None:
