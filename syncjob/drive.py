@@ -142,9 +142,16 @@ class Cycle:
             part.failed(later)
             self.outcome.later[part.name] = later
         except SyncjobError as error:
-            part.failed(error)
-            return error
+            return self._noted(part, error)
         return None
+
+    def _noted(self, part: DestinationPart | FilesPart, error: SyncjobError) -> SyncjobError:
+        """Let the part note its failure; the error to tell, which is another one if even that could not be kept."""
+        try:
+            self._guarded(part.name, partial(part.failed, error))
+        except SyncjobError as worse:
+            return worse
+        return error
 
     def _phase(self) -> int:
         """How far the sources are together."""
