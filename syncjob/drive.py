@@ -92,9 +92,8 @@ class Cycle:
                 if self._wait_for(lambda: not self._busy, LOOK_SECONDS):
                     break
         finally:
-            self._rests(part.name)
             self._left.discard(part.name)
-            self._tell()
+            self._rests(part.name)
 
     def _poll(self, part: SourcePart) -> None:
         """Take a source's steps until it rests. Where it has none, what it said last still holds."""
