@@ -14,7 +14,7 @@ from syncjob.absorb import absorb, take_in
 from syncjob.core.errors import SyncjobError
 from syncjob.core.model import CONVERSATIONS, TASKS, Json, Rejection
 from syncjob.core.ports import Source
-from syncjob.report import foreseen
+from syncjob.report import foreseen, log
 from syncjob.sources.payload import rejection
 from syncjob.spool import Leaf, Spool
 from syncjob.store.store import Store
@@ -40,6 +40,7 @@ def absorb_or_set_aside(leaf: Leaf, source: Source, store: Store, spool: Spool, 
     except (SyncjobError, OSError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001  the boundary around what a vendor may send
+        log.debug("%s: an answer broke its reader", source.name, exc_info=True)
         failure = foreseen(error)
     leaf = spool.failed(leaf)
     last = leaf.tries >= TRIES

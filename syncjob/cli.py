@@ -1,24 +1,26 @@
 """The command line. Everything slow to import is imported by the command that needs it."""
 
 import argparse
+import io
 import os
 import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 
 from syncjob.core.errors import SyncjobError
-from syncjob.logs import configure_logging
+from syncjob.logs import catch_all, configure_logging
 from syncjob.report import Report
-from syncjob.settings import Settings, load
+from syncjob.settings import SECRET, Settings, load
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run one command; its exit code (DESIGN, section 8)."""
     environ = os.environ if environ is None else environ
-    args = _parser().parse_args(argv)
+    args = _parsed(argv, environ)
     stop = threading.Event()
     caught = _stop_on_signals(stop)
     try:
@@ -28,6 +30,17 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return 128 + caught[0] if caught and args.command != "run" else code
+
+
+def _parsed(argv: Sequence[str] | None, environ: Mapping[str, str]) -> argparse.Namespace:
+    """The command line. What is wrong with it is told without any key that may have been put there by mistake."""
+    told = io.StringIO()
+    try:
+        with redirect_stderr(told):
+            return _parser().parse_args(argv)
+    except SystemExit:
+        Report(secrets=[value for name, value in environ.items() if name.endswith(SECRET) and value]).record(told.getvalue().rstrip())
+        raise
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -259,6 +272,7 @@ def _with_settings(
         settings = load(environ, cwd=Path.cwd(), need_source=need_source)
         report = Report(secrets=settings.secrets(), quiet=quiet, as_json=as_json, as_log=as_log)
         configure_logging(report, level=settings.log_level, form=settings.log_format, file=settings.log_path, everything=as_log)
+        catch_all(report)
         return report.step("syncjob", lambda: work(settings, report))
     except SyncjobError as error:
         report.problem("syncjob", error)

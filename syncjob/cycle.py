@@ -75,6 +75,8 @@ class SourcePart:
                 finish(walk, self.source, self._store, now, share=self._share, allow=self._allow, process_after=self._process_after)
                 self.finished.append(walk.id)
                 self._rhythm = _done(self._rhythm, walk.kind)
+                if walk.kind == "changes" and self._changes_at:  # one that took too long leaves half an interval to older work
+                    self._changes_at = max(self._changes_at, now - self._rhythm.poll / 2)
         return None
 
     def new_cycle(self) -> None:

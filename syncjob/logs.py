@@ -3,15 +3,19 @@
 import json
 import logging
 import os
+import sys
+import threading
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from syncjob.core.errors import ConfigError
-from syncjob.report import Report, log, told
+from syncjob.report import Report, foreseen, log, told
 
 FILE_BYTES, OLD_FILES = 10_000_000, 5
 
@@ -32,6 +36,19 @@ def configure_logging(report: Report, *, level: str, form: str, file: Path | Non
     log.setLevel(level)
     told.propagate = everything
     told.handlers[:] = [logging.NullHandler()] if everything else files or [logging.NullHandler()]
+
+
+def catch_all(report: Report) -> None:
+    """Let also what nobody caught, in any thread, and warnings leave through the report, in our words."""
+
+    def uncaught(kind: type[BaseException], error: BaseException | None, places: TracebackType | None) -> None:
+        if error:
+            report.problem("syncjob", foreseen(error))
+            log.debug("nobody caught this", exc_info=(kind, error, places))
+
+    sys.excepthook = uncaught
+    threading.excepthook = lambda found: uncaught(found.exc_type, found.exc_value, found.exc_traceback)
+    logging.captureWarnings(True)
 
 
 class _Records(logging.Handler):
@@ -74,6 +91,11 @@ class _Lines(logging.Formatter):
         facts = " ".join(f"{name}={_word(value)}" for name, value in _facts(record).items())
         line = f"{self.formatTime(record)} {record.levelname} {record.getMessage()} {facts}".rstrip()
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+    def formatException(self, ei: Any) -> str:
+        """Where it happened and what it was, but none of its words: psycopg2 puts rows into them, and others quote mails."""
+        _, error, places = ei
+        return f"Traceback (most recent call last):\n{''.join(traceback.format_tb(places))}{type(error).__module__}.{type(error).__name__}"
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         return f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%SZ}"

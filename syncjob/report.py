@@ -132,7 +132,7 @@ class Report:
                 print(text, file=stream, flush=True)
 
 
-def foreseen(error: Exception) -> SyncjobError:
+def foreseen(error: BaseException) -> SyncjobError:
     """What to tell of an error that has no place in our tree. Not its text: that may quote a mail."""
     name = f"{type(error).__name__} at {_place(error.__traceback__)}"
     if isinstance(error, OSError) and error.errno:

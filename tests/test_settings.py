@@ -154,6 +154,17 @@ def test_secrets_are_known_in_every_form_and_never_part_of_a_repr(tmp_path: Path
     assert not any(secret in repr(found) for secret in found.secrets())
 
 
+def test_every_secret_setting_is_hidden(tmp_path: Path) -> None:
+    names = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field)]
+    values = {name.upper(): f"https://user:{name}-value@h/x" for name in names} | {"PG_DSN": "postgresql://h/pg_dsn-value"}
+    found = settings(tmp_path, **values)
+    assert len(names) == 7
+    assert set(values.values()) <= set(found.secrets())
+    with pytest.raises(ConfigError) as told:
+        settings(tmp_path, **{name: "\x00bad-value" for name in values if name in ("PG_DSN", "HEARTBEAT_URL")})
+    assert "bad-value" not in str(told.value)
+
+
 def test_the_example_names_every_variable_with_its_default(tmp_path: Path) -> None:
     lines = (Path(__file__).parent.parent / "config/.env.example").read_text().splitlines()
     shown = dict(line.removeprefix("#").split("=", 1) for line in lines if re.match("#[A-Z_]+=", line))

@@ -8,6 +8,7 @@ import pytest
 
 from syncjob.sandbox import Fault, Kind, Sandbox
 from tests.cli.job import Job
+from tests.cli.rows import read
 
 from .service import running, until
 
@@ -78,3 +79,13 @@ def test_systemd_hears_that_it_is_ready_alive_and_stopping(job: Job, tmp_path: P
 
 def test_what_only_the_user_can_mend_ends_it_at_the_start(job: Job) -> None:
     assert job.call("run", "--destination", "oracle").exit == 2
+
+
+def test_fresh_data_does_not_wait_for_a_long_backfill_of_the_other_source(job: Job, sandbox: Sandbox) -> None:
+    sandbox.faults.always("/v1/conversations", Fault(Kind.SLOW, delay=60), face="missive")
+    task = next(iter(sandbox.truth.tasks()))
+    with job.started("once") as process:
+        until(lambda: len(sandbox.requests("teamwork")) > 3)
+        sandbox.world.teamwork.edit_task(int(task), name="while the mails are read")
+        until(lambda: job.sqlite.exists() and "while the mails are read" in read(job.sqlite)["tasks"].get(task, {}).get("title", ""))
+        assert process.poll() is None

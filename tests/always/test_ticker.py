@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from syncjob.core.errors import Later, SyncjobError, Transient
+from syncjob.core.model import TASKS
 from syncjob.core.steps import LONGEST_BACK_OFF, Rhythm, back_off
 from syncjob.sandbox import Fault, Kind
 from syncjob.scheduler import Ticker
@@ -132,3 +133,11 @@ def test_a_back_off_never_ends_before_the_next_interval_nor_grows_without_end() 
     assert [back_off(failures, 60 * SECOND) // SECOND for failures in (1, 2, 3, 4, 10**6)] == [60, 120, 240, 300, 300]
     assert back_off(3, 2 * LONGEST_BACK_OFF) == 2 * LONGEST_BACK_OFF
     assert datetime.now(UTC) + back_off(10**9, SECOND)
+
+
+def test_polls_that_take_longer_than_their_interval_leave_some_time_for_older_work(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tasks=30, tick=70)
+    bench.run("teamwork")
+    assert bench.differences_of("task") == []
+    assert [walk["kind"] for walk in bench.walks(TASKS) if walk["complete"]].count("full") == 1
+    bench.close()

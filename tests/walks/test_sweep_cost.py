@@ -9,7 +9,10 @@ from syncjob.core.steps import Rhythm
 
 from .bench import POLL, Bench
 
-MANY = 10_000
+TASKS, CONVERSATIONS = 11_800, 11_300
+"""So many that the key's user sees ten thousand of each."""
+GUESTS = 1.03
+"""What conversations add that are listed without being this user's, and stamps that several share."""
 
 
 def pages(rows: int) -> int:
@@ -20,7 +23,7 @@ def pages(rows: int) -> int:
 @pytest.mark.proof
 @pytest.mark.parametrize("name", ["teamwork", "missive"])
 def test_a_sweep_of_ten_thousand_costs_what_the_formulas_say(tmp_path: Path, name: str) -> None:
-    world_of = {"tasks": MANY} if name == "teamwork" else {"conversations": MANY, "messages_each": 1}
+    world_of = {"tasks": TASKS} if name == "teamwork" else {"conversations": CONVERSATIONS, "messages_each": 1}
     bench = Bench(tmp_path, seed=2, **world_of)  # type: ignore[arg-type]
     bench.run(name)
     before = bench.requests(name)
@@ -40,7 +43,7 @@ def test_a_sweep_of_ten_thousand_costs_what_the_formulas_say(tmp_path: Path, nam
         formula, turns = pages(live) + pages(trashed) + pages(junked) + 1, -(-live // 100)
         sizes = f"{live} conversations, {trashed} trashed, {junked} junked"
         print(f"{sizes}: {asked.total() - 2} requests, formula {formula} and {turns} in turn")
-        assert asked["conversations"] - 2 <= formula + 3
+        assert asked["conversations"] - 2 <= formula * GUESTS + 3
         assert asked["messages"] <= turns + 1
     assert bench.differences_of(*(("task",) if name == "teamwork" else ("email", "attachment"))) == []
     bench.close()
