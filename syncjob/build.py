@@ -111,7 +111,7 @@ def _files_part(settings: Settings, names: Sequence[str], store: Store, clock: W
     )  # fmt: skip
     shown = AirtableFiles(_airtable_api(settings, clock, store), LedgerOf(store, "airtable")) if show else None
     most = settings.attachment_max_bytes
-    return FilesPart(_missive_api(settings, clock).get, store, blobs, clock, keep=keep, most=most, shown=shown)
+    return FilesPart(_missive_api(settings, clock), store, blobs, clock, keep=keep, most=most, shown=shown)
 
 
 def _check_names(what: str, asked: Sequence[str], known: Sequence[str], flag: str) -> None:

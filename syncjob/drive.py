@@ -116,40 +116,49 @@ class Cycle:
     def _run_destination(self, part: DestinationPart | FilesPart) -> None:
         """Deliver what there is; then wait for more until the sources are done. A failure waits and tries again."""
         while True:
-            version, phase = self._version, self._phase()
+            version, phase, fed = self._version, self._phase(), self._is_fed(part)
             error = self._deliver_all(part)
             self.outcome.errors[part.name] = error
-            if phase > POLLING and not self._feeds(part):
+            if phase > POLLING and not fed:
                 self._rests(part.name)
             if phase == ENDED:
                 return
-            self._wait_for(partial(self._moved_on, phase, None if error else version), RETRY_SECONDS if error else LOOK_SECONDS)
+            moved_on = partial(self._moved_on, part, (phase, fed), None if error else version)
+            self._wait_for(moved_on, RETRY_SECONDS if error else LOOK_SECONDS)
             if self._stop.is_set() or (self._version == version and self._phase() == ENDED):
                 return
 
-    def _feeds(self, part: DestinationPart | FilesPart) -> bool:
+    def _is_fed(self, part: DestinationPart | FilesPart) -> bool:
         """Whether something is still to come for it: files go into what destinations have written."""
         return part in self._files and bool(self._busy & {each.name for each in self._destinations})
 
     def _deliver_all(self, part: DestinationPart | FilesPart) -> SyncjobError | None:
         try:
             while not self._stop.is_set() and self._guarded(part.name, part.step) is None:
-                pass
+                if part in self._files:
+                    self._tell()  # destinations hear of files as they do of a source's changes
         except Later as later:
             part.failed(later)
             self.outcome.later[part.name] = later
         except SyncjobError as error:
-            part.failed(error)
-            return error
+            return self._noted(part, error)
         return None
+
+    def _noted(self, part: DestinationPart | FilesPart, error: SyncjobError) -> SyncjobError:
+        """Let the part note its failure; the error to tell, which is another one if even that could not be kept."""
+        try:
+            self._guarded(part.name, partial(part.failed, error))
+        except SyncjobError as worse:
+            return worse
+        return error
 
     def _phase(self) -> int:
         """How far the sources are together."""
         return ENDED if not self._left else POLLING if self._busy & self._left else RESTED
 
-    def _moved_on(self, phase: int, version: int | None) -> bool:
-        """Whether the sources are further, together or, unless `version` is None, by as much as a step."""
-        return self._phase() != phase or version not in (None, self._version)
+    def _moved_on(self, part: DestinationPart | FilesPart, where: tuple[int, bool], version: int | None) -> bool:
+        """Whether those before this part are further, together or, unless `version` is None, by as much as a step."""
+        return (self._phase(), self._is_fed(part)) != where or version not in (None, self._version)
 
     def _rests(self, name: str) -> None:
         """A part has done what it had to do."""

@@ -5,8 +5,9 @@ signed and expire, so each comes fresh from its message, right before it is used
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Protocol
 
 from syncjob.blobs import Blob, Blobs
 from syncjob.core.errors import SyncjobError
@@ -26,17 +27,26 @@ FETCHED_AFTER = timedelta(minutes=10)
 """When to look whether Airtable fetched a link: it does so on its own time, and says nothing when it could not."""
 
 
+class Asked(Protocol):
+    """The API that gives fresh links."""
+
+    def get(self, call: Call, urgency: WalkKind) -> Answer:
+        """The answer to a call."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
 class FilesPart:
-    """Attachments at work. `keep`: into the store of files. `shown`: into Airtable. `ask` is the source of fresh links."""
+    """Attachments at work. `keep`: into the store of files. `shown`: into Airtable. Files above `most` bytes are not kept."""
 
     name = NAME
 
     def __init__(
-        self, ask: Callable[[Call, WalkKind], Answer], store: Store, blobs: Blobs, clock: Clock, *, keep: bool, most: int,
-        shown: AirtableFiles | None,
-    ) -> None:  # fmt: skip
+        self, api: Asked, store: Store, blobs: Blobs, clock: Clock, *, keep: bool, most: int, shown: AirtableFiles | None
+    ) -> None:
         self.done = 0
-        self._ask, self._store, self._blobs, self._clock = ask, store, blobs, clock
+        self._api, self._store, self._blobs, self._clock = api, store, blobs, clock
         self._keep, self._most, self._shown = keep, most, shown
         self._notes = LedgerOf(store, NAME)
         self._is_tidy = False
@@ -58,6 +68,7 @@ class FilesPart:
     def close(self) -> None:
         """Let go of connections."""
         self._blobs.close()
+        self._api.close()
         if self._shown:
             self._shown.close()
 
@@ -150,8 +161,7 @@ class FilesPart:
 
     def _content(self, each: Wanted, links: Mapping[str, str]) -> bytes | None:
         """The file, if it is small enough to be sent by its bytes."""
-        if each.sha256:
-            path = self._blobs.path(each.sha256)
+        if each.sha256 and (path := self._blobs.path(each.sha256)).exists():
             return path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
         if (each.size or 0) > MOST_BYTES:
             return None
@@ -196,7 +206,7 @@ class FilesPart:
         emails = sorted({each.email for each in wanted})
         if not emails:
             return {}
-        answer = self._ask(Call("links", f"/messages/{','.join(emails)}", accept=(404,)), "full")
+        answer = self._api.get(Call("links", f"/messages/{','.join(emails)}", accept=(404,)), "full")
         if answer.status == 404:
             alone = [] if len(emails) == 1 else [self._links([each]) for each in wanted]
             return {attachment: link for links in alone for attachment, link in links.items()}

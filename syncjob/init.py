@@ -22,10 +22,10 @@ def run_init(settings: Settings, report: Report, stop: threading.Event) -> None:
         closing(Store(settings.state / "mirror.db")) as store,
         closing(airtable(settings, WallClock(stop), store)) as destination,
     ):
-        plan = destination.missing()
+        plan = destination.tables.missing()
         for each in plan:
             report.line(_told(each))
-        destination.create(plan)
+        destination.tables.create(plan)
         report.line(f"airtable: {'all of this is made' if plan else 'every table and field is there'}")
 
 

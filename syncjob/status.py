@@ -44,7 +44,7 @@ def standing_in(tx: Tx, settings: Settings, now: datetime) -> Mapping[str, Any]:
     known = [stream for stream in STREAMS if tx.walks.stream(stream)["checkpoint"] or tx.walks.open(stream)]
     streams = {stream: _stream(stream, tx, now) for stream in STREAMS if stream in (*wanted, *known)}
     aside = [str(path) for path in sorted((settings.state / "spool").glob(f"*/*{ASIDE}"))]
-    found = {"streams": streams, "destinations": _destinations(settings, tx, now), "aside": aside}
+    found = {"streams": streams, "destinations": _destinations(settings, tx, now), "files": tx.files.counts(), "aside": aside}
     return {"version": 1, "state": str(settings.state), "overlap_seconds": settings.backfill_overlap_seconds, **found}
 
 
@@ -155,3 +155,5 @@ def show(found: Mapping[str, Any], report: Report) -> None:
         report.line(f"{name}: {behind}{dead}")
         if known["error"]:
             report.line(f"  last error: {known['error']}")
+    if found["files"]["known"]:
+        report.line("attachments: " + ", ".join(f"{number(count)} {name}" for name, count in found["files"].items() if count))

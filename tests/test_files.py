@@ -1,6 +1,8 @@
 """Attachments' files: downloaded once, kept by their content, shown in Airtable once, whatever goes wrong on the way."""
 
+import errno
 import hashlib
+import os
 import sqlite3
 import stat
 import threading
@@ -8,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +25,7 @@ from syncjob.report import Report
 from syncjob.sandbox import Fault, Kind, Sandbox
 from syncjob.sandbox.files import content
 from syncjob.sandbox.missive.things import Attachment
-from syncjob.settings import load
+from syncjob.settings import Settings, load
 
 FAST = {"HTTP_RETRIES": "2", "HTTP_BACKOFF_SECONDS": "0", "HTTP_TIMEOUT_SECONDS": "1", "BACKFILL_OVERLAP_SECONDS": "0"}
 
@@ -30,7 +34,7 @@ class Desk:
     """A sandbox with mails that a test writes, and the job on a folder."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
-        self.folder, self.more = folder, settings
+        self.folder, self.more, self.said = folder, settings, StringIO()
         self.sandbox = Sandbox(1, 0, 0).start()
         self.world = self.sandbox.world.missive
         self._numbers = iter(range(1, 10_000))
@@ -44,12 +48,18 @@ class Desk:
     def item(self, size: int = 10, filename: str = "a.txt", **more: Any) -> Attachment:
         return Attachment(self.world.new_id(), filename, "text", "plain", size, **more)
 
-    def once(self, **more: str) -> Ran:
+    def settings(self, **more: str) -> Settings:
         values = {**self.sandbox.settings(), "SYNCJOB_STATE_DIR": "state", "SQLITE_PATH": "data.db", **FAST, **self.more, **more}
-        settings = load(values, cwd=self.folder)
+        return load(values, cwd=self.folder)
+
+    def init(self, **more: str) -> None:
+        run_init(self.settings(**more), Report(), threading.Event())
+
+    def once(self, **more: str) -> Ran:
+        settings = self.settings(**more)
         if "airtable" in settings.db_backend and not self.sandbox.requests("airtable"):
-            run_init(settings, Report(), threading.Event())
-        return run_once(settings, Choices(), Report(), threading.Event())
+            self.init(**more)
+        return run_once(settings, Choices(), Report(out=self.said, err=self.said), threading.Event())
 
     def rows(self) -> dict[str, dict[str, Any]]:
         with closing(sqlite3.connect(self.folder / "data.db")) as database:
@@ -112,6 +122,18 @@ def test_two_mails_share_one_file(desk: Desk) -> None:
     assert len({row["path"] for row in desk.rows().values()}) == 1
 
 
+def test_a_full_disk_is_told_as_such(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    desk.mail(desk.item())
+    monkeypatch.setattr("syncjob.blobs.os.fsync", full)
+    monkeypatch.setattr("syncjob.spool.os", SimpleNamespace(**{**vars(os), "fsync": lambda handle: None}))
+    assert desk.once().exit == 3
+    assert "attachments: No space left on device" in desk.said.getvalue()
+    assert desk.kept() == {}
+
+
 def test_without_files_nothing_is_downloaded_and_the_rows_are_there(desk: Desk) -> None:
     item = desk.item()
     desk.mail(item)
@@ -135,7 +157,9 @@ def test_a_wrong_size_does_no_harm_and_a_file_too_large_is_left(desk: Desk) -> N
     assert not list((desk.folder / "state" / "attachments").glob("*.part"))
 
 
-@pytest.mark.parametrize("kind", [Kind.FORBIDDEN, Kind.RESET_WITHIN_BODY, Kind.HANG])
+@pytest.mark.parametrize(
+    "kind", [Kind.FORBIDDEN, *(pytest.param(kind, marks=pytest.mark.proof) for kind in (Kind.RESET_WITHIN_BODY, Kind.HANG))]
+)
 def test_a_failed_download_holds_no_email_back_and_is_tried_again(desk: Desk, kind: Kind) -> None:
     good, bad = desk.item(), desk.item(5000)
     desk.mail(good, bad)
@@ -202,6 +226,7 @@ def test_a_large_file_is_linked_and_looked_for_later(base: Desk) -> None:
     assert base.shown(email) == before
 
 
+@pytest.mark.proof
 def test_a_link_that_airtable_could_not_fetch_is_sent_again(base: Desk) -> None:
     email = base.mail(base.item(5_000_001, "big"))
     base.sandbox.faults.always("attachments", Fault(Kind.ERROR_EMPTY), face="files")
@@ -215,7 +240,7 @@ def test_a_link_that_airtable_could_not_fetch_is_sent_again(base: Desk) -> None:
 
 
 @pytest.mark.parametrize("applied", [True, False])
-@pytest.mark.parametrize("kind", [Kind.ANSWER_LOST, Kind.EMPTY_OBJECT])
+@pytest.mark.parametrize("kind", [Kind.ANSWER_LOST, pytest.param(Kind.EMPTY_OBJECT, marks=pytest.mark.proof)])
 def test_an_upload_whose_answer_was_lost_is_not_repeated(base: Desk, kind: Kind, applied: bool) -> None:
     email = base.mail(base.item(300), base.item(300), base.item(7, "b"))
     fault = Fault(kind, applied=applied)
@@ -250,12 +275,14 @@ def test_files_that_people_added_stay(base: Desk) -> None:
     assert sorted(each["filename"] for each in base.shown(email)) == ["big", "mine"]
 
 
+@pytest.mark.proof
 def test_off_shows_none_and_asks_for_none(base: Desk) -> None:
     base.mail(base.item(300))
     assert base.once(ATTACHMENTS="off").exit == 0
     assert base.downloads() == 0
 
 
+@pytest.mark.proof
 def test_what_is_shown_is_what_is_kept(base: Desk) -> None:
     email = base.mail(base.item(300, "x"), base.item(5_000_001, "y"))
     base.once(ATTACHMENTS="files")

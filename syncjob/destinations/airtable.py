@@ -6,10 +6,9 @@ between an answer and its note repeats that one ten, which changes nothing.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
@@ -19,14 +18,10 @@ from syncjob.core.ports import Clock, Ledger
 from syncjob.core.tables import SQL_TABLES
 from syncjob.destinations.airtable_api import RECORD_ID, AirtableApi, TooLarge, Unprocessable
 from syncjob.destinations.airtable_cells import cells, hashed, shown
-from syncjob.destinations.airtable_fields import made
-from syncjob.destinations.airtable_schema import Missing, Shape, missing, shapes
+from syncjob.destinations.airtable_tables import AirtableTables
 
 log = logging.getLogger("syncjob")
 TEN, PAGE = 10, 100
-SHAPE_HOURS = 24
-"""How long the tables are believed to be as they were last seen. An error makes them be looked at sooner."""
-
 NO_CHOICE, NO_ROW = "INVALID_MULTIPLE_CHOICE_OPTIONS", "ROW_DOES_NOT_EXIST"
 NAMES_A_FIELD = (NO_CHOICE, "INVALID_VALUE_FOR_COLUMN", "UNKNOWN_FIELD_NAME")
 SELECTS = ("singleSelect", "multipleSelects")
@@ -56,57 +51,43 @@ class AirtableDestination:
 
     def __init__(self, api: AirtableApi, ledger: Ledger, clock: Clock, *, base: str, tables: Mapping[str, str], files: bool = True) -> None:
         """`tables`: the name or id of each stream's table. `files`: the emails' table shows attachments."""
-        self._api, self._ledger, self._clock = api, ledger, clock
-        self._place: Json = [base, dict(tables), files]
-        self._tables, self._files = tables, files
-        self._shapes: dict[str, Shape] = {}
-        self._looked = False
+        self._api, self._ledger = api, ledger
+        self.tables = AirtableTables(api, ledger, clock, base, tables, files=files)
 
     def prepare(self) -> Position | None:
         """How far it has read, by the ledger; None: never, or it is another base now. Asks nobody."""
-        if self._ledger.recall("place") != self._place:
-            for stream in self.streams:
-                self._ledger.strike(stream)
-            self._ledger.note("shapes", None)
-            self._ledger.stand(None)
-            self._ledger.note("place", self._place)
-        kept = self._ledger.recall("shapes")
-        self._shapes = {stream: Shape(**found) for stream, found in kept["shapes"].items()} if kept else {}
+        self.tables.load()
         return self._ledger.position()
 
     def position(self) -> Position | None:
         """How far it has read, by the ledger."""
-        return self._ledger.position() if self._ledger.recall("place") == self._place else None
+        return self._ledger.position() if self.tables.is_ours() else None
 
     def deliver(self, batch: Batch, *, by_content: bool = False) -> Receipt:
         """Send what is not there yet, in tens, each of them noted; then keep the position. Bad rows are told in the receipt.
 
         Raises ConfigError, before anything is written, where a table does not fit.
         """
-        self._looked = False
-        if batch.rows and not self._shapes:
-            self._look()
-        written, refused = 0, list[Rejection]()
-        for stream, rows in groupby(sorted(batch.rows, key=attrgetter("stream")), key=attrgetter("stream")):
-            outgoing = self._outgoing(stream, list(rows), refused, by_content=by_content)
-            if outgoing and self._is_stale() and self._look():
-                return Receipt(written, again=True)
-            for start in range(0, len(outgoing), TEN):
-                ten = outgoing[start : start + TEN]
-                try:
-                    bad = self._write(stream, ten)
-                except _Reshaped:
-                    return Receipt(written, again=True)
-                if len(bad) == len(ten) > 1:
-                    raise Transient(f"Airtable refused every row of a request: {bad[0].error}", hint="nothing is lost; see what it says")
-                refused += bad
-                written += len(ten) - len(bad)
+        self.tables.looked = False
+        refused = list[Rejection]()
+        written = 0
+        try:
+            for stream, rows in groupby(sorted(batch.rows, key=attrgetter("stream")), key=attrgetter("stream")):
+                outgoing = self._outgoing(stream, list(rows), refused, by_content=by_content)
+                if outgoing and self.tables.is_stale():
+                    self._look()
+                for start in range(0, len(outgoing), TEN):
+                    ten = outgoing[start : start + TEN]
+                    refused += (bad := self._ten(stream, ten))
+                    written += len(ten) - len(bad)
+        except _Reshaped:
+            return Receipt(written, again=True)
         self._ledger.stand(batch.position)
         return Receipt(written, tuple(refused))
 
     def rewrite(self, row: FeedRow) -> None:
         """Send a row whether or not it is equal."""
-        types = self._shape(row.stream).types
+        types = self.tables[row.stream].types
         known = self._ledger.entries(row.stream, [row.key])
         record = known[row.key].record if row.key in known else None
         try:
@@ -116,12 +97,11 @@ class AirtableDestination:
 
     def check(self) -> str:
         """What tables it has, if they fit. Raises ConfigError."""
-        found = shapes(self._api.tables(), self._tables, files=self._files)
-        return " and ".join(f"{self._tables[stream]} with {len(shape.names)} known fields" for stream, shape in found.items())
+        return self.tables.check()
 
     def rows(self, stream: str, *, after: str = "", keys: Collection[str] | None = None) -> Iterator[Mapping[str, Json]]:
         """What it holds of the columns that the table shows, by key. Of a key that is there twice, the oldest record."""
-        shape = self._shape(stream)
+        shape = self.tables[stream]
         wanted = sorted(key for key in (self._listed(stream) if keys is None else keys) if key > after)
         for start in range(0, len(wanted), PAGE):
             found = self._read(stream, wanted[start : start + PAGE])
@@ -133,72 +113,18 @@ class AirtableDestination:
 
     def rendered(self, row: FeedRow) -> Mapping[str, Json]:
         """The row as `rows` shows it."""
-        types = self._shape(row.stream).types
+        types = self.tables[row.stream].types
         return shown(row.stream, cells(row, types), types)
 
     def close(self) -> None:
         """Let go of the connection."""
         self._api.close()
 
-    # --- the tables ---
-
-    def missing(self) -> list[Missing]:
-        """What `create` would make."""
-        return missing(self._api.tables(), self._tables, files=self._files)
-
-    def create(self, plan: Sequence[Missing]) -> None:
-        """Make tables and fields. What is there meanwhile, since an answer was lost, is fine."""
-        for each in plan:
-            fields = [made(field) for field in each.fields]
-            if each.table is None:
-                self._make(self._api.create_table, each.name, fields)
-            else:
-                for field in fields:
-                    self._make(self._api.create_field, each.table, field)
-        if plan:
-            self._ledger.note("shapes", None)  # so that the new fields are seen at once, and filled in every row
-            self._ledger.stand(None)
-
-    def _make(self, create: Callable[[str, Json], None], where: str, what: Json) -> None:
-        try:
-            create(where, what)
-        except Unprocessable as error:
-            if not error.type.startswith("DUPLICATE"):
-                raise ConfigError(f"Airtable does not make it: {error.message}", hint="make it by hand in Airtable") from None
-
-    def _shape(self, stream: str) -> Shape:
-        if not self._shapes:
-            self.prepare()
-        if not self._shapes:
-            self._look()
-        return self._shapes[stream]
-
-    def _is_stale(self) -> bool:
-        """Whether the tables were looked at too long ago."""
-        seen = self._ledger.recall("shapes")
-        limit = self._clock.now() - timedelta(hours=SHAPE_HOURS)
-        return not seen or datetime.fromisoformat(seen["at"]) < limit
-
-    def _look(self) -> bool:
-        """Look at the tables. True: they changed, so all rows have to be compared again. Raises ConfigError where they do not fit."""
-        found = shapes(self._api.tables(), self._tables, files=self._files)
-        before, self._shapes, self._looked = self._shapes, found, True
-        known, ids = self._ledger.recall("tables") or {}, {stream: shape.table for stream, shape in found.items()}
-        for stream in [stream for stream, id_ in ids.items() if known.get(stream, id_) != id_]:
-            self._ledger.strike(stream)
-        self._ledger.note("tables", ids)
-        changed = bool(before) and before != found
-        if changed:
-            self._ledger.stand(None)
-        kept = {stream: asdict(shape) for stream, shape in found.items()}
-        self._ledger.note("shapes", {"at": self._clock.now().isoformat(), "shapes": kept})
-        return changed
-
     # --- sending ---
 
     def _outgoing(self, stream: str, rows: Sequence[FeedRow], refused: list[Rejection], *, by_content: bool) -> list[_Outgoing]:
         """The rows that have to be sent."""
-        types = self._shapes[stream].types
+        types = self.tables[stream].types
         known = self._ledger.entries(stream, [row.key for row in rows])
         there = self._read(stream, [row.key for row in rows]) if by_content else {}
         found = []
@@ -219,6 +145,18 @@ class AirtableDestination:
                 found.append(_Outgoing(row, rendered, record))
         return found
 
+    def _look(self) -> None:
+        """Look at the tables. Raises _Reshaped where they are other than they were."""
+        if self.tables.look():
+            raise _Reshaped
+
+    def _ten(self, stream: str, rows: Sequence[_Outgoing]) -> list[Rejection]:
+        """Write ten rows; those that are refused. What is refused for all of them is no fault of theirs: Transient."""
+        bad = self._write(stream, rows)
+        if len(bad) == len(rows) > 1:
+            raise Transient(f"Airtable refused every row of a request: {bad[0].error}", hint="nothing is lost; see what it says")
+        return bad
+
     def _write(self, stream: str, rows: Sequence[_Outgoing], *, again: bool = False) -> list[Rejection]:
         """Write these rows, and halve them where some are refused; those that stand refused alone."""
         try:
@@ -229,8 +167,8 @@ class AirtableDestination:
         except Unprocessable as error:
             if any(word in error.message.lower() for word in FULL):
                 raise ConfigError(f"Airtable: {error.message}", hint="the base is full: delete records, or change the plan") from None
-            if not self._looked and self._look():
-                raise _Reshaped from None
+            if not self.tables.looked:
+                self._look()
             if error.type == NO_ROW:
                 return self._write(stream, self._without(stream, rows, RECORD_ID.findall(error.message)))
             if len(rows) == 1 and again:
@@ -244,7 +182,7 @@ class AirtableDestination:
 
     def _upsert(self, stream: str, rows: Sequence[_Outgoing], *, leave_out: Collection[str] = ()) -> None:
         """One request, and its note."""
-        shape = self._shapes[stream]
+        shape = self.tables[stream]
         records = [
             {"fields": {shape.names[name]: cell for name, cell in each.cells.items() if name not in leave_out}}
             | ({"id": each.record} if each.record else {})
@@ -271,7 +209,7 @@ class AirtableDestination:
         """A row that is refused alone. Where only a new choice may not be made, the rest of it is written."""
         said = error.message
         if error.type == NO_CHOICE:
-            types = self._shapes[stream].types
+            types = self.tables[stream].types
             with suppress(Unprocessable):
                 self._upsert(stream, [each], leave_out=[name for name, type_ in types.items() if type_ in SELECTS])
                 said += ": its choices were left out; let the token's user make choices, or make it by hand"
@@ -281,7 +219,7 @@ class AirtableDestination:
 
     def _listed(self, stream: str) -> dict[str, bool]:
         """Every key of the table, and whether it is ticked as deleted. Records that nobody knew are noted on the way."""
-        shape = self._shape(stream)
+        shape = self.tables[stream]
         key, deleted = (shape.names[name] for name in (SQL_TABLES[stream].key, "deleted"))
         records = self._by_key(stream, self._api.pages(shape.table, [key, deleted]))
         known = self._ledger.entries(stream, records)
@@ -292,7 +230,7 @@ class AirtableDestination:
         """The records of these keys: their ids, and their cells by column."""
         from pyairtable.formulas import EQ, OR, Field
 
-        shape = self._shape(stream)
+        shape = self.tables[stream]
         names = {name: column for column, name in shape.names.items()}
         found: dict[str, tuple[str, dict[str, Json]]] = {}
         for start in range(0, len(keys), PAGE):
@@ -303,14 +241,14 @@ class AirtableDestination:
 
     def _by_key(self, stream: str, records: Sequence[Json]) -> dict[str, Json]:
         """Records by key, the oldest of each; a key that is there twice is told."""
-        name = self._shapes[stream].names[SQL_TABLES[stream].key]
+        name = self.tables[stream].names[SQL_TABLES[stream].key]
         found: dict[str, Json] = {}
         for each in sorted(records, key=lambda record: (record["createdTime"], record["id"])):
             if key := each["fields"].get(name):
                 if key in found:
                     log.warning(
                         "airtable: %s has several records for %s %r: %s is kept up to date; delete %s",
-                        self._tables[stream], name, key, found[key]["id"], each["id"],
+                        self.tables.names[stream], name, key, found[key]["id"], each["id"],
                     )  # fmt: skip
                 found.setdefault(key, each)
         return found

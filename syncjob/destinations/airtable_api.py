@@ -9,9 +9,10 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Never, TypeVar
 
-from requests import HTTPError, RequestException, Response
+from requests import HTTPError, RequestException, Response, Session
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from urllib3.exceptions import HTTPError as BrokenAnswer
 
@@ -58,12 +59,14 @@ class AirtableApi:
     def __init__(
         self, key: str, base: str, limiter: Limiter, clock: Clock, ledger: Ledger, *, url: str, content_url: str, tries: int = 5,
         backoff: float = 1.0, timeout: float = 60.0, monthly_calls: int | None = None, jitter: Callable[[], float] = random.random,
+        session: Callable[[], Session] | None = None,
     ) -> None:  # fmt: skip
         self.requests = 0
         self._key, self._base_id, self._url, self._content_url = key, base, url, content_url
         self._limiter, self._clock, self._ledger, self._monthly_calls = limiter, clock, ledger, monthly_calls
         self._tries, self._backoff, self._timeout, self._jitter = tries, backoff, timeout, jitter
         self._host = f"Airtable ({answers.host(url)})"
+        self._open = session or partial(open_session, clock, ANSWER_SECONDS)
         self._base: Any = None
 
     # --- the calls ---
@@ -84,11 +87,10 @@ class AirtableApi:
         """Write at most ten records, all or none; their ids in the same order. Raises Unprocessable and TooLarge."""
 
         def send() -> list[str]:
-            written = self._table(table).batch_upsert([dict(each) for each in records], [key], typecast=True)
-            ids = [record["id"] for record in written["records"]]
-            if len(ids) != len(records):
-                raise ValueError
-            return ids
+            written = self._table(table).batch_upsert([dict(each) for each in records], [key], typecast=True)["records"]
+            if [record["fields"].get(key) for record in written] != [record["fields"][key] for record in records]:
+                raise ValueError  # not the answer to what was asked: a wrong id would be written to for ever
+            return [record["id"] for record in written]
 
         return self._call(send)
 
@@ -159,7 +161,7 @@ class AirtableApi:
 
             api = Api(self._key, timeout=(int(CONNECT_SECONDS), int(self._timeout) or 1), retry_strategy=None, endpoint_url=self._url)
             headers = dict(api.session.headers)
-            api.session = open_session(self._clock, ANSWER_SECONDS)
+            api.session = self._open()
             api.session.headers.update(headers)
             self._base = api.base(self._base_id)
         return self._base
@@ -200,7 +202,7 @@ class AirtableApi:
     def _judged(self, answer: Response) -> Exception:
         """What an error's answer becomes."""
         status, (type_, message) = answer.status_code, said(answer.content)
-        words = f"{status} {type_}" + (f": {message}" if message else "")
+        words = f"{status} {type_}".rstrip() + (f": {message}" if message else "")
         if status == 429 or (status >= 500 and "Retry-After" in answer.headers):
             return self._over_limit(answer, type_, words)
         if status >= 500:

@@ -1,5 +1,6 @@
 """A file from a storage host: streamed, within limits, and without any key of ours."""
 
+import errno
 import ipaddress
 from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
@@ -12,6 +13,8 @@ from syncjob.http import answers
 
 CHUNK = 65_536
 MOST_REDIRECTS = 3
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+"""What `write` may raise for the disk's sake: no fault of the storage host, and not to be tried with the next file."""
 FAILURES = (exceptions.RequestException, HTTPError, LocationValueError, OSError, UnicodeError, ValueError)
 
 
@@ -24,7 +27,7 @@ class DownloadError(Exception):
 
 
 def download(session: requests.Session, url: str, write: Callable[[bytes], object], *, most: int, timeout: float) -> int:
-    """Pass the file to `write`, piece by piece; how many bytes it has. Raises DownloadError.
+    """Pass the file to `write`, piece by piece; how many bytes it has. Raises DownloadError, and OSError when the disk is full.
 
     `session` must not add anything of its own (see `open_session`): the storage host gets no key, whoever it is.
     """
@@ -39,6 +42,8 @@ def download(session: requests.Session, url: str, write: Callable[[bytes], objec
                     raise DownloadError(f"the storage host answered {answer.status_code}", expired=answer.status_code in (401, 403, 410))
                 return _read(answer, write, most)
     except FAILURES as error:
+        if getattr(error, "errno", None) in DISK:
+            raise
         raise DownloadError(answers.explain(error)[0]) from None
     raise DownloadError("too many redirects")
 

@@ -81,11 +81,12 @@ class Files:
         query = sa.select(files.c.email).where(among(files.c.attachment)).distinct().order_by(files.c.email)
         return list(self._connection.execute(query, {"keys": bound(attachments)}).scalars())
 
-    def counts(self) -> tuple[int, int, int]:
-        """How many attachments are known, kept, and in trouble."""
-        trouble = sa.func.count(files.c.error)
-        query = sa.select(sa.func.count(), sa.func.count(files.c.sha256), trouble)
-        return tuple(self._connection.execute(query.select_from(files)).one())  # type: ignore[return-value]
+    def counts(self) -> Mapping[str, int]:
+        """How many attachments are known, kept, shown in Airtable, and waiting to be tried again."""
+        shown = sa.func.count().filter(files.c.stage == "done")
+        query = sa.select(sa.func.count().label("known"), sa.func.count(files.c.sha256).label("kept"), shown.label("shown"),
+                          sa.func.count(files.c.error).label("failing"))  # fmt: skip
+        return dict(self._connection.execute(query.select_from(files)).mappings().one())
 
     def _found(self, query: sa.Select[Any]) -> list[Wanted]:
         return [Wanted(*each) for each in self._connection.execute(query)]

@@ -85,6 +85,7 @@ def full(sandbox: Sandbox) -> None:
     sandbox.world.airtable.record_cap = 3
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("spoil", "exit_", "told"),
     [(quota, 3, "API calls of the workspace are used up"), (full, 2, "the base is full"), (revoked, 2, "AIRTABLE_API_KEY")],
@@ -99,6 +100,7 @@ def test_what_airtable_refuses_is_told_and_the_other_destination_goes_on(airtabl
     assert difference(airtable.sqlite, airtable.sandbox) == []
 
 
+@pytest.mark.proof
 def test_airtable_down_for_three_runs_catches_up(airtable: Job) -> None:
     airtable.sandbox.faults.always(".*", Fault(Kind.UNAVAILABLE_EMPTY), face="airtable")
     for title in ("one", "two", "three"):
@@ -118,6 +120,7 @@ def test_the_move_to_another_destination_asks_no_source(airtable: Job) -> None:
     assert airtable.call("verify", "--destination", "sqlite").exit == 0
 
 
+@pytest.mark.proof
 def test_a_run_that_may_deliver_only_now_and_then_collects_meanwhile(airtable: Job) -> None:
     airtable.more |= {"AIRTABLE_DELIVER_SECONDS": "3600"}
     assert airtable.once().exit == 0

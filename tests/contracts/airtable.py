@@ -52,7 +52,7 @@ class AirtablePlace(Place):
             tx.mirror.set_meta("mirror", "mirror")
         self.edit, self.remove = self._edit, self._remove
         destination = self._destination()
-        destination.create(destination.missing())
+        destination.tables.create(destination.tables.missing())
         for name, fields in KNOWN.items() if known else ():
             for field, type_ in fields.items():
                 self.world.add_field(self.table(name), field, type_)
@@ -91,7 +91,7 @@ class AirtablePlace(Place):
         return next(record for record in table.records.values() if record.cells[table.fields[0].id] == key)
 
     def shown(self, row: Mapping[str, Json]) -> Mapping[str, Json]:
-        return {name: _shown(name, value) for name, value in row.items()}
+        return {name: shown_in_airtable(name, value) for name, value in row.items()}
 
     def close(self) -> None:
         super().close()
@@ -99,7 +99,7 @@ class AirtablePlace(Place):
         self.sandbox.stop()
 
 
-def _shown(name: str, value: Json) -> Json:
+def shown_in_airtable(name: str, value: Json) -> Json:
     """A value as Airtable shows it: no empty text or list, names on one line, nothing invisible."""
     if name == "deleted":
         return value
@@ -111,5 +111,5 @@ def _shown(name: str, value: Json) -> Json:
         return [each for each in names if each] or None
     if isinstance(value, str):
         text = CONTROL.sub("", value)
-        return (text if name in LONG else re.sub(r"\s*[\r\n]+\s*", " ", text)) or None
+        return (text if name in LONG else re.sub(r"\s*[\r\n\u2028\u2029]+\s*", " ", text)) or None
     return value

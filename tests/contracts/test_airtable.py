@@ -346,13 +346,13 @@ def test_the_month_s_calls_are_counted_and_told_at_four_fifths(airtable: Airtabl
 def test_init_makes_what_is_documented_and_repeating_it_is_harmless(tmp_path: Path) -> None:
     place = AirtablePlace(tmp_path, known=False)
     destination = place.open()
-    assert destination.missing() == []  # type: ignore[attr-defined]
+    assert destination.tables.missing() == []  # type: ignore[attr-defined]
     place.world.remove_field(place.table("Emails"), "Labels")
     place.table("Tasks").name = "Chores"
-    plan = destination.missing()  # type: ignore[attr-defined]
+    plan = destination.tables.missing()  # type: ignore[attr-defined]
     assert [(each.name, len(each.fields), each.table is None) for each in plan] == [("Tasks", 12, True), ("Emails", 1, False)]
     place.sandbox.faults.at(1, Fault(Kind.ANSWER_LOST), face="airtable")
-    destination.create(plan)  # type: ignore[attr-defined]
-    assert destination.missing() == []  # type: ignore[attr-defined]
+    destination.tables.create(plan)  # type: ignore[attr-defined]
+    assert destination.tables.missing() == []  # type: ignore[attr-defined]
     assert [table.name for table in place.world.base.tables].count("Tasks") == 1
     place.close()

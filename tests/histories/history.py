@@ -18,6 +18,8 @@ from tests.histories.plan import BY_ID, LIES, SWEEPS, draw, told
 from tests.walks.bench import Clock, Crash, new_folder
 
 MOST_CRASHES = 4
+AIRTABLE_SHARE = 0.2
+"""Of the histories, how many also fill an Airtable base. Drawn apart, so that the others stay what they are."""
 PATIENT_CYCLES = 40
 WAITS = (61, 61, 61, 5, 130, 600, 3 * 3600, 30 * 3600)
 DAYS = 86_400
@@ -43,7 +45,7 @@ class History:
 
     def __init__(self, seed: int, folder: Path, say: Callable[[str], None] = lambda line: None) -> None:
         self.plan = draw(seed)
-        self.rng = Random(f"events {seed}")
+        self.rng, self._applied = Random(f"events {seed}"), Random(f"applied {seed}")
         self.clock = Clock()
         plan = self.plan
         self.sandbox = Sandbox(
@@ -107,7 +109,7 @@ class History:
         self.outcome.faults += 1
         self.judge.lied |= kind in LIES or kind == "404"
         self.note(f"   fault: {kind}")
-        return Fault(kind)
+        return Fault(kind, applied=self._applied.random() < 0.5)
 
     # -- the machine
 
@@ -115,6 +117,8 @@ class History:
         self.machine.add_sqlite("sqlite")
         if self.rng.random() < 0.3:
             self.machine.add_sqlite("second")
+        if Random(f"base {self.plan.seed}").random() < AIRTABLE_SHARE:
+            self.machine.add_airtable()
         self.machine.local.offset = self.plan.offset
         self.sandbox.faults.rules.append(_rule(self._lot))
         for _ in range(self.plan.cycles):
@@ -224,6 +228,7 @@ class History:
             self.note(f"{self.machine.held()} deletions are held, and released")
             self._settle(Rhythm(POLL, full_asked=full, sweep_asked=not full), allow=True)
         if not self.outcome.violations:
+            self.machine.retry_refused()
             self.outcome.violations = self.judge.at_the_end(full=full)
 
     def _settle(self, rhythm: Rhythm, *, allow: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,13 @@ from typing import Any
 from syncjob.core.model import EMAILS, TASKS
 from syncjob.core.tables import TABLES
 from syncjob.cycle import SourcePart
+from syncjob.delivery import DestinationPart
+from syncjob.destinations.airtable_cells import shown
+from syncjob.destinations.airtable_fields import FIELDS
 from syncjob.destinations.sql import ATTACHMENTS, SqlDestination
+from tests.contracts.airtable import shown_in_airtable
 from tests.histories.chronicle import Chronicle, canonical, plain
-from tests.histories.machine import STREAM_OF, Machine
+from tests.histories.machine import AIRTABLE, STREAM_OF, Machine
 from tests.histories.plan import SWEEPS
 
 ALWAYS_ALLOWED = 20
@@ -92,10 +96,17 @@ class Judge:
             if row["deleted_at"] is None:
                 continue
             name = "teamwork" if stream == TASKS else "missive"
-            seen = self._machine.times.get((name, row["observed"]))
+            seen = self._machine.times.get((name, self._evidence(row)))
             lag = self._lag(name)
             if seen is not None and self._chronicle.was_live_all_the_time(stream, key, seen - lag):
                 yield f"false deletion: {stream} {key} ({row['deleted_why']}, observation {row['observed']})"
+
+    def _evidence(self, row: Mapping[str, Any]) -> int:
+        """The number of the answer that a deletion rests on: a mail that goes with its conversation goes by that one's."""
+        query = "SELECT observed FROM rows WHERE stream = 'missive.conversations' AND key = ? AND deleted_why = ?"
+        with _open(self._mirror()) as connection:
+            found = connection.execute(query, (row["parent"], row["deleted_why"])).fetchone()
+        return int(found[0] if found else row["observed"])
 
     def _lag(self, name: str) -> int:
         return int(getattr(self._machine.sandbox.switches, f"{name}_lag_seconds"))
@@ -141,7 +152,7 @@ class Judge:
             if any(error.startswith(f"{part.name}:") for error in self._machine.errors):
                 continue
             for stream in TABLES:
-                for row in part.destination.rows(stream):
+                for row in self._held(part, stream):
                     key = row[TABLES[stream].key]
                     mirrored = rows.get((stream, key))
                     if mirrored and (mirrored["deleted_at"] is not None) != row["deleted"]:
@@ -184,10 +195,23 @@ class Judge:
         for part in self._machine.destinations:
             for stream in TABLES:
                 blind = set() if full else self._chronicle.blind(stream)
-                found = {row[TABLES[stream].key]: row for row in part.destination.rows(stream)}
-                self.found += (f"end: {part.name} {line}" for line in self._differences(stream, found, blind))
-            self.found += (f"end: {part.name} {line}" for line in self._attachments(part.destination, full=full))
+                found = {row[TABLES[stream].key]: row for row in self._held(part, stream)}
+                show = shown_in_airtable if part.name == "airtable" else as_it_is
+                self.found += (f"end: {part.name} {line}" for line in self._differences(stream, found, blind, show))
+            if isinstance(part.destination, SqlDestination):
+                self.found += (f"end: {part.name} {line}" for line in self._attachments(part.destination, full=full))
         return self.found
+
+    def _held(self, part: DestinationPart, stream: str) -> Iterator[Mapping[str, Any]]:
+        """What a destination holds. Airtable's base is looked into, since asking it could fail; no key is there twice."""
+        if part.name != "airtable":
+            yield from part.destination.rows(stream)
+            return
+        table = self._machine.sandbox.world.airtable.base.table(AIRTABLE[stream])
+        columns = {field.column: (field.name, table.find_field(field.name)) for field in FIELDS[stream]}
+        types = {column: field.type for column, (_, field) in columns.items() if field}
+        for cells in table.rows(table.fields[0].name).values():
+            yield shown(stream, {column: cells.get(name) for column, (name, _) in columns.items()}, types)
 
     def _attachments(self, destination: SqlDestination, *, full: bool) -> Iterator[str]:
         """The live attachments are those of the live emails; of a redacted email they may be kept or not."""
@@ -202,7 +226,9 @@ class Judge:
         gone = (row for key, row in found.items() if key not in truth and row["email_id"] in emails)
         yield from (f"attachment {row['attachment_id']} is live, but gone at the source" for row in gone)
 
-    def _differences(self, stream: str, found: Mapping[str, Mapping[str, Any]], blind: set[str]) -> Iterator[str]:
+    def _differences(
+        self, stream: str, found: Mapping[str, Mapping[str, Any]], blind: set[str], show: Callable[[str, Any], Any]
+    ) -> Iterator[str]:
         truth = self._chronicle.rows[stream]
         for key, row in found.items():
             if SWEEPS and key not in truth and not row["deleted"] and not self._is_kept(stream, key, row, blind):
@@ -217,13 +243,15 @@ class Judge:
             elif found[key]["deleted"]:
                 yield f"{stream} {key} is marked as deleted, but is not"
             else:
-                yield from self._wrong_cells(stream, key, found[key], expected)
+                yield from self._wrong_cells(stream, key, found[key], expected, show)
 
-    def _wrong_cells(self, stream: str, key: str, row: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
+    def _wrong_cells(
+        self, stream: str, key: str, row: Mapping[str, Any], expected: Mapping[str, Any], show: Callable[[str, Any], Any]
+    ) -> Iterator[str]:
         for name, value in expected.items():
-            if not SWEEPS and name in NAMED_BY_OTHERS:
+            if (not SWEEPS and name in NAMED_BY_OTHERS) or name not in row:
                 continue
-            if row[name] != plain(value) and not (name in WITHHELD and not row[name] and key in self._chronicle.redacted):
+            if row[name] != show(name, plain(value)) and not (name in WITHHELD and not row[name] and key in self._chronicle.redacted):
                 yield f"{stream} {key}.{name} is {row[name]!r} instead of {plain(value)!r}"
 
     def _is_blind(self, stream: str, key: str, row: Mapping[str, Any], blind: set[str]) -> bool:
@@ -240,6 +268,10 @@ class Judge:
         message = world.missive.messages.get(key)
         conversation = message and world.missive.conversations[message.conversation_id]
         return switches.missive_lost_access == 403 and bool(conversation) and world.missive.me not in conversation.flags
+
+
+def as_it_is(name: str, value: Any) -> Any:
+    return value
 
 
 def _open(path: Path) -> Any:

@@ -16,10 +16,12 @@ import sqlalchemy as sa
 import syncjob.spool
 from syncjob.core.errors import SyncjobError
 from syncjob.core.model import EMAILS, TASKS, Answer, Call
+from syncjob.core.ports import Destination
 from syncjob.core.steps import Rhythm
 from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
-from syncjob.destinations import SqlDestination, postgres_url, sqlite_url
+from syncjob.destinations import AirtableApi, AirtableDestination, SqlDestination, postgres_url, sqlite_url
+from syncjob.destinations.airtable_fields import FIELDS
 from syncjob.http.limits import SHARES, Limiter, Window
 from syncjob.sandbox import Sandbox
 from syncjob.sources import missive, teamwork
@@ -27,7 +29,9 @@ from syncjob.sources.api import Api, basic, bearer
 from syncjob.sources.missive import Missive
 from syncjob.sources.teamwork import Teamwork
 from syncjob.spool import Leaf, Spool
-from syncjob.store import Store
+from syncjob.store import LedgerOf, Store
+from tests.airtable_wire import wire_session
+from tests.contracts.airtable import KNOWN
 from tests.histories.plan import Plan
 from tests.walks.bench import Clock, Crash, Fuse, FusedStore
 from tests.wire import WireSession
@@ -38,6 +42,7 @@ PAGES = {
     "missive": {name: getattr(missive, name) for name in ("LIST_LIMIT", "BODIES")},
 }
 POLL, SWEEP, OVERLAP = timedelta(seconds=60), timedelta(hours=6), timedelta(seconds=120)
+AIRTABLE = {TASKS: "Tasks", EMAILS: "Emails"}
 MOST_STEPS = 3000
 KEPT_LEAVES = 3
 SMALL_CAP = 2_000_000
@@ -157,7 +162,7 @@ class Machine:
         self.times: dict[tuple[str, int], float] = {}
         self.sessions: dict[str, TimedSession] = {}
         self.spools: dict[str, NotedSpool] = {}
-        self.places: dict[str, Callable[[], SqlDestination]] = {}
+        self.places: dict[str, Callable[[], Destination]] = {}
         self.sources: list[SourcePart] = []
         self.destinations: list[DestinationPart] = []
         self.store: Store | None = None
@@ -174,6 +179,32 @@ class Machine:
     def add_postgres(self, name: str, dsn: str) -> None:
         """A destination in a database."""
         self.places[name] = lambda: FusedDestination(self.fuse, name, postgres_url(dsn), schema="public", clock=self.local)
+
+    def add_airtable(self) -> None:
+        """A destination in the sandbox's own base, whose books are in the store."""
+
+        def make() -> AirtableDestination:
+            assert self.store is not None
+            ledger, base = LedgerOf(self.store, "airtable"), self.sandbox.world.airtable.base.id
+            limiter = Limiter([Window(100_000, 60)], SHARES, self.local, self.state / "airtable.limits")
+            api = AirtableApi(
+                self.sandbox.airtable_token, base, limiter, self.local, ledger, url=self.sandbox.url, content_url=self.sandbox.url,
+                tries=self.plan.tries, session=lambda: wire_session(self.sandbox, self.local, self.fuse.point), jitter=self.rng.random,
+            )  # fmt: skip
+            return AirtableDestination(api, ledger, self.local, base=base, tables=AIRTABLE)
+
+        self.places["airtable"] = make
+        for stream, name in AIRTABLE.items():
+            fields = {field.name: field.type for field in FIELDS[stream] if field.documented}
+            self.sandbox.world.airtable.add_table(name, {**fields, "Attachments": "multipleAttachments", **KNOWN[name]})
+
+    def retry_refused(self) -> None:
+        """What a person does about dead letters of Airtable, which refused rows because the lot said so."""
+        for part in self.destinations if self.store and "airtable" in self.places else ():
+            with self.store.read() as tx:
+                letters = [letter for letter in tx.letters.find() if letter.part == part.name]
+            if part.name == "airtable" and letters:
+                part.retry(letters)
 
     def file_of(self, name: str) -> Path:
         return self.folder / f"{name}.db"

@@ -31,6 +31,16 @@ def test_one_message_is_an_object_and_several_are_an_array(call: Caller) -> None
     assert [row["id"] for row in both] == [first, second]
 
 
+def test_bodies_can_be_as_long_as_a_test_needs_them(call: Caller) -> None:
+    missive = call.sandbox.world.missive
+    (message,) = missive.conversations[missive.add_conversation(messages=1)].message_ids
+    short = call.missive(f"messages/{message}").json()["messages"]["body"]
+    missive.padding = 100_000
+    long = call.missive(f"messages/{message}").json()["messages"]["body"]
+    assert long.startswith(short)
+    assert len(long) == len(short) + 100_000
+
+
 def test_messages_by_their_header(call: Caller) -> None:
     missive = call.sandbox.world.missive
     message = missive.add_message(missive.add_conversation(messages=0))

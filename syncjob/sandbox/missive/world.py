@@ -30,6 +30,7 @@ class MissiveWorld(Clockwork):
         self.tokens: dict[str, str] = {}  # API token -> user
         self.me = ""  # the user of the first token: whose view `ever_live` records
         self.ever_live: set[str] = set()  # messages that this user had, neither trashed nor junked, at some time since the world began
+        self.padding = 0  # bytes by which every body is longer than it is kept here, when it is answered
         self.seen_bodies: dict[str, str] = {}  # of redacted messages: the body as it was last shown
         self.listing: Listing[str, Conversation] = Listing({"activity": lambda row: row.last_activity_at})
 
