@@ -12,7 +12,7 @@ another, is found in turn: each sweep lists the messages of the hundredth part o
 https://missiveapp.com/docs/developers/rest-api/endpoints
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -293,11 +293,11 @@ class Missive:
         found, rejected = _models(Message, payload if isinstance(payload, list) else [payload], EMAILS)
         if any(not _home(each, asked) for each in found):
             raise Transient("a message without its conversation", hint="the next run tries again")
-        told = {each.conversation.id: each.conversation for each in found if each.conversation and not each.conversation.is_stub}
+        told = {each.id: conversation_record(each, _me(known), box="all") for each in _shown(found)}
         conversations = self._conversations({_home(each, asked) for each in found}, told, known)
         ours = {(user.get("email") or "").lower() for user in known.names("users").values()} - {""}
         records = [
-            *(record for key, record in conversations.items() if key in told),
+            *told.values(),
             *(email_record(each, conversations[_home(each, asked)], ours, version=each.version()) for each in found if each.id in asked),
         ]
         here = {each.id for each in found} | {each.key for each in rejected}
@@ -344,12 +344,12 @@ class Missive:
         wants += [Want("body", EMAILS, child, {"conversation": key}, walk.id) for _, child in live_emails(key, known)]
         return Page((merged, record), met=emails_of(wants), wants=tuple(wants))
 
-    def _conversations(self, homes: Set[str], told: Mapping[str, Conversation], known: Known) -> dict[str, Record]:
-        """The conversation of each message: as the message shows it, else as the mirror has it."""
-        rows, me = known.rows(CONVERSATIONS, homes - told.keys()), _me(known)
-        unknown = homes - told.keys() - rows.keys()
-        shown = {key: conversation_record(told.get(key) or Conversation(id=key), me, box="all") for key in (*told, *sorted(unknown))}
-        return {**{key: _as_record(row) for key, row in rows.items()}, **shown}
+    def _conversations(self, homes: Set[str], told: Mapping[str, Record], known: Known) -> dict[str, Record]:
+        """The conversation of each message: as the mirror has it, else as the message shows it. One that is shown as gone goes
+        at the end of the walk, with all its messages; one that is shown live is live."""
+        known_ones = {key: _as_record(row) for key, row in known.rows(CONVERSATIONS, homes).items()}
+        unknown = {key: conversation_record(Conversation(id=key), _me(known), box="all") for key in homes}
+        return {**unknown, **told, **known_ones, **{key: record for key, record in told.items() if record.proven}}
 
 
 def _paging(limit: int, until: int | None) -> tuple[tuple[str, str], ...]:
@@ -367,6 +367,11 @@ def _smaller(position: Mapping[str, Json], answer: Answer) -> Page:
     if limit is None or limit >= position["limit"]:
         raise Transient(f"Missive refused a list: {vendor_text(answer.body)}", hint="the next run tries again")
     return Page(position={**position, "limit": limit})
+
+
+def _shown(found: Iterable[Message]) -> Iterator[Conversation]:
+    """The conversations that messages show whole."""
+    return (each.conversation for each in found if each.conversation and not each.conversation.is_stub)
 
 
 def _home(message: Message, asked: Mapping[str, str]) -> str:

@@ -96,10 +96,17 @@ class Judge:
             if row["deleted_at"] is None:
                 continue
             name = "teamwork" if stream == TASKS else "missive"
-            seen = self._machine.times.get((name, row["observed"]))
+            seen = self._machine.times.get((name, self._evidence(row)))
             lag = self._lag(name)
             if seen is not None and self._chronicle.was_live_all_the_time(stream, key, seen - lag):
                 yield f"false deletion: {stream} {key} ({row['deleted_why']}, observation {row['observed']})"
+
+    def _evidence(self, row: Mapping[str, Any]) -> int:
+        """The number of the answer that a deletion rests on: a mail that goes with its conversation goes by that one's."""
+        query = "SELECT observed FROM rows WHERE stream = 'missive.conversations' AND key = ? AND deleted_why = ?"
+        with _open(self._mirror()) as connection:
+            found = connection.execute(query, (row["parent"], row["deleted_why"])).fetchone()
+        return int(found[0] if found else row["observed"])
 
     def _lag(self, name: str) -> int:
         return int(getattr(self._machine.sandbox.switches, f"{name}_lag_seconds"))
