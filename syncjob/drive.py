@@ -13,7 +13,7 @@ from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
 from syncjob.files import FilesPart
 
-STOP_SECONDS = 2.5
+STOP_SECONDS = 1.5
 """How long a stop waits for parts to reach a durable point. One that still waits for an answer then is left: the answer
 of a request that was overtaken by a stop is not looked at, and a transaction is whole or not at all."""
 LOOK_SECONDS = 1.0
@@ -92,9 +92,8 @@ class Cycle:
                 if self._wait_for(lambda: not self._busy, LOOK_SECONDS):
                     break
         finally:
-            self._rests(part.name)
             self._left.discard(part.name)
-            self._tell()
+            self._rests(part.name)
 
     def _poll(self, part: SourcePart) -> None:
         """Take a source's steps until it rests. Where it has none, what it said last still holds."""

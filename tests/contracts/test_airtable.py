@@ -141,7 +141,9 @@ def test_a_record_that_somebody_deleted_comes_back_with_its_next_change(airtable
     deliver(destination, *(task(str(number)) for number in range(10)))
     for key in ("3", "7"):
         airtable.remove(TASKS, key)
+    airtable.asked  # noqa: B018
     assert deliver(destination, *(task(str(number), title="New") for number in range(10))) == Receipt(10)
+    assert airtable.asked == 1 + 1 + 2, "the tables were looked at, and the ten sent once more for each that is gone"
     assert len(rows(airtable)) == 10
 
 
