@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from syncjob.core.errors import Rejected, SyncjobError, Transient
@@ -34,6 +34,7 @@ class DestinationPart:
         self.written = 0
         self._store, self._clock, self._by_content = store, clock, by_content
         self._every, self._again = every, False
+        self._rests_until: datetime | None = None
         self._position: Position | None = None
         self._level: bool | None = None
         self._stands: Position | None = None
@@ -41,7 +42,7 @@ class DestinationPart:
     def new_cycle(self) -> None:
         """Count written rows anew, and ask the destination anew where it stands: it may have been set back."""
         self.written = 0
-        self._position = None
+        self._position = self._rests_until = None
         self.destination.close()
 
     def step(self) -> Rest | None:
@@ -65,10 +66,12 @@ class DestinationPart:
         return None
 
     def _rest(self) -> Rest | None:
-        """Whether it was level a short time ago."""
-        with self._store.read() as tx:
-            level_at = tx.feed.level_at(self.name)
-        return Rest(level_at + self._every) if level_at and self._clock.now() < level_at + self._every else None
+        """Whether it was level a short time before this cycle. Within one it goes on: a backfill is level more than once."""
+        if self._rests_until is None:
+            with self._store.read() as tx:
+                level_at = tx.feed.level_at(self.name)
+            self._rests_until = level_at + self._every if level_at else self._clock.now()
+        return Rest(self._rests_until) if self._clock.now() < self._rests_until else None
 
     def rewind(self) -> None:
         """Begin again at the start of the feed: every row is delivered again."""
