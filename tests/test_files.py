@@ -26,6 +26,7 @@ from syncjob.sandbox import Fault, Kind, Sandbox
 from syncjob.sandbox.files import content
 from syncjob.sandbox.missive.things import Attachment
 from syncjob.settings import Settings, load
+from syncjob.status import standing
 
 FAST = {"HTTP_RETRIES": "2", "HTTP_BACKOFF_SECONDS": "0", "HTTP_TIMEOUT_SECONDS": "1", "BACKFILL_OVERLAP_SECONDS": "0"}
 
@@ -110,6 +111,7 @@ def test_a_file_is_downloaded_once_and_its_row_says_where_it_is(desk: Desk) -> N
     modes = {path.stat().st_mode for path in (desk.folder / "state" / "attachments").rglob("*")}
     assert {stat.S_IMODE(mode) for mode in modes} == {0o700, 0o600}
     assert (desk.once().exit, desk.downloads()) == (0, 1)
+    assert standing(desk.settings())["files"] == {"known": 1, "kept": 1, "shown": 0, "failing": 0}
 
 
 def test_two_mails_share_one_file(desk: Desk) -> None:

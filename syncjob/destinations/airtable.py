@@ -6,6 +6,7 @@ between an answer and its note repeats that one ten, which changes nothing.
 """
 
 import logging
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ TEN, PAGE = 10, 100
 NO_CHOICE, NO_ROW = "INVALID_MULTIPLE_CHOICE_OPTIONS", "ROW_DOES_NOT_EXIST"
 NAMES_A_FIELD = (NO_CHOICE, "INVALID_VALUE_FOR_COLUMN", "UNKNOWN_FIELD_NAME")
 SELECTS = ("singleSelect", "multipleSelects")
-FULL = ("limit", "maximum number of records")
+FULL = re.compile(r"\b(records?|rows?)\b.*\blimit|\blimit\b.*\b(records?|rows?)\b|ROW_LIMIT", re.IGNORECASE)
+"""No document says how Airtable refuses one record too many; its messages do speak of it."""
+
 UNHASHED = ""
 """Equal to no rendering: the record is written again when its row comes by."""
 
@@ -134,7 +137,6 @@ class AirtableDestination:
             except Rejected as error:
                 refused.append(Rejection(row.stream, row.key, error.message, ""))
                 continue
-            entry = known.get(row.key)
             if by_content:
                 record, content = there.get(row.key, (None, {}))
                 is_equal = record is not None and shown(stream, content, types) == shown(stream, rendered, types)
@@ -165,11 +167,11 @@ class AirtableDestination:
             if len(rows) == 1:
                 return [_rejection(rows[0], "too large for Airtable")]
         except Unprocessable as error:
-            if any(word in error.message.lower() for word in FULL):
+            if any(each.record is None for each in rows) and FULL.search(f"{error.type} {error.message}"):
                 raise ConfigError(f"Airtable: {error.message}", hint="the base is full: delete records, or change the plan") from None
             if not self.tables.looked:
                 self._look()
-            if error.type == NO_ROW:
+            if error.type == NO_ROW and any(each.record for each in rows):
                 return self._write(stream, self._without(stream, rows, RECORD_ID.findall(error.message)))
             if len(rows) == 1 and again:
                 return self._refused(stream, rows[0], error)
@@ -193,8 +195,8 @@ class AirtableDestination:
         self._ledger.enter(stream, {each.key: Entry(id_, hash_) for each, id_, hash_ in zip(rows, ids, hashes, strict=True)})
 
     def _without(self, stream: str, rows: Sequence[_Outgoing], gone: Collection[str]) -> list[_Outgoing]:
-        """The rows, those whose record is gone without its id: they are found by key, or made anew."""
-        lost = [each for each in rows if each.record and (each.record in gone or not gone)]
+        """The rows, those whose record is gone without its id: they are found by key, or made anew. Where none is named: all."""
+        lost = [each for each in rows if each.record in gone] or [each for each in rows if each.record]
         self._ledger.strike(stream, [each.key for each in lost])
         return [_Outgoing(each.row, each.cells, None) if each in lost else each for each in rows]
 

@@ -24,7 +24,7 @@ class SignedFiles:
     def link(self, file_id: str, filename: str, *, seconds: int) -> str:
         """A fresh link, good for so many seconds."""
         expires, nonce = str(int(self._clock()) + seconds), f"K{next(self._numbers)}"
-        name = quote(filename.replace("/", "_").encode(errors="replace"), safe="")
+        name = quote(filename.replace("/", "_").encode(errors="replace"), safe="") or "unnamed"
         signature = _sign(file_id, expires, nonce)
         return f"{self._base_url()}/attachments/{file_id}/{name}?Expires={expires}&Signature={signature}&Key-Pair-Id={nonce}"
 

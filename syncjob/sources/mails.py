@@ -93,6 +93,7 @@ class Message(Loose):
     to_fields: People = []
     cc_fields: People = []
     bcc_fields: People = []
+    preview: str | None = None
     body: str | None = None
     author: dict[str, Any] | None = None
     attachments: Annotated[list[Attachment], BeforeValidator(_listed)] = []

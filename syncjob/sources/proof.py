@@ -15,7 +15,7 @@ from syncjob.core.model import CLAIM, CONVERSATIONS, OPENED, PROOF, SUSPECT, UNP
 from syncjob.core.ports import Known
 from syncjob.core.questions import together
 
-BATCH, CONTROLS, MISSED = 10, 3, 10
+BATCH, CONTROLS, PATIENCE, MISSED = 10, 3, 6, 10
 SOON = timedelta(minutes=5)
 """How far apart the two controls may be that vouch for the look-ups between them."""
 NOT_FOUND, NO_CONVERSATION = "not found", "its conversation is not found"
@@ -87,12 +87,14 @@ def _read_control(walk: Walk, asked: Call, answer: Answer, known: Known, *, is_t
 
 
 def _not_even_the_control(walk: Walk, stream: str, kind: str, wants: Sequence[tuple[str, Mapping[str, Json]]]) -> Page:
-    """Try another control; after some that failed, wait: the source contradicts itself."""
+    """Try another control; after some that failed, wait: the source contradicts itself. After a while the walk gives up."""
     failed = wants[0][1].get("failed", 0) + 1
     again = tuple(Want(kind, stream, key, {**said, "failed": failed}, walk.id) for key, said in wants)
     if failed % CONTROLS:
         return Page(wants=again)
     problem = f"{stream}: what its list shows is not found by id either, so nothing is deleted ({len(wants)} records are not in the list)"
+    if failed >= PATIENCE * CONTROLS:
+        return Page(unread=problem)  # the controls may all have gone since they were met: the next walk has others
     return Page(wants=again, problem=problem)
 
 

@@ -45,7 +45,7 @@ def checkpoint_moved_on_error() -> list[Any]:
         except SyncjobError:
             if walk and walk.kind == "changes":
                 with part._store.begin() as tx:
-                    tx.walks.update(walk.id, finished_at=part._clock.now())
+                    tx.walks.update(walk.id, finished_at=part._clock.now(), verdicts={}, fetched=0)
                     tx.walks.set_stream(walk.stream, checkpoint=walk.until or part._clock.now())
             raise
 

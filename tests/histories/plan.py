@@ -77,7 +77,7 @@ def draw(seed: int) -> Plan:
 
 def _pages(rng: Random) -> dict[str, dict[str, int]]:
     """Small pages, so that small worlds have many."""
-    few = rng.choice((2, 4, 10))
+    few = rng.choice((3, 4, 10))  # more than the smallest page that Missive allows, which is used to probe
     small = {"teamwork": {"PAGE_SIZE": few, "GLIMPSE_SIZE": few + 1, "FETCH_SIZE": few}, "missive": {"LIST_LIMIT": few, "BODIES": few}}
     return rng.choice(({}, small))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from syncjob.core.model import EMAILS, TASKS
-from syncjob.sandbox import Request
+from syncjob.sandbox import Request, Switches
 
 from .bench import TUESDAY, Bench
 
@@ -148,4 +148,16 @@ def test_a_conversation_merged_away_during_the_backfill_is_read_under_its_surviv
     bench.sandbox.before_request.clear()
     bench.settle("missive")
     assert bench.differences() == []
+    bench.close()
+
+
+def test_a_body_that_is_edited_without_a_new_time_is_read_again_when_its_preview_changed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, conversations=3, switches=Switches(missive_edit_moves_updated_at=False))
+    bench.run("missive")
+    world = bench.sandbox.world.missive
+    key, email = next(iter(bench.sandbox.truth.emails().items()))
+    world.edit_message(key, body="<div>edited</div>")
+    world.add_comment(email["thread_id"])
+    bench.settle("missive")
+    assert bench.differences_of("email") == []
     bench.close()

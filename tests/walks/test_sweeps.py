@@ -125,3 +125,25 @@ def test_a_list_that_fails_or_is_empty_in_mid_sweep_deletes_nothing(bench: Bench
     assert len(bench.sandbox.requests(face)) < 150, "an empty list is not followed by a look-up of everything"
 
 
+
+
+def test_a_sweep_whose_controls_went_meanwhile_gives_up_and_the_next_one_finds_what_is_gone(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    world = bench.sandbox.world.teamwork
+    first, second = world.add_task("first"), world.add_task("second")
+    bench.run("teamwork")
+    world.purge_task(first)
+    bench.clock.at += 61
+    bench.rhythm = Rhythm(POLL, sweep_asked=True)
+    bench.reopen()
+    while not any(walk["kind"] == "sweep" and walk["listed"] for walk in bench.walks("teamwork.tasks")):
+        bench.parts["teamwork"].step()
+    world.purge_task(second)
+    world.add_task("third")
+    for _ in range(10):
+        with suppress(Unreliable):
+            bench.cycle("teamwork", wait=301)
+    assert all(walk["finished_at"] for walk in bench.walks("teamwork.tasks"))
+    sweep(bench, "teamwork")
+    assert bench.differences_of("task") == []
+    bench.close()
