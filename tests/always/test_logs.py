@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from syncjob import logs
 from syncjob.core.errors import ConfigError, Transient
-from syncjob.logs import FILE_BYTES, OLD_FILES, configure_logging
+from syncjob.logs import OLD_FILES, configure_logging
 from syncjob.report import Report, told
 from tests.cli.job import Job
 
@@ -57,12 +58,13 @@ def test_text_and_json_have_the_same_keys(tmp_path: Path) -> None:
     assert (tmp_path / "json").read_text() == err.getvalue()
 
 
-def test_the_file_is_the_users_alone_begins_anew_when_large_and_keeps_some(tmp_path: Path) -> None:
+def test_the_file_is_the_users_alone_begins_anew_when_large_and_keeps_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "logs" / "syncjob.log"
     report = Report(as_log=True)
+    monkeypatch.setattr(logs, "FILE_BYTES", 100)
     configure_logging(report, level="INFO", form="text", file=path)
     for _ in range(OLD_FILES + 3):
-        told.info("x" * FILE_BYTES)
+        told.info("x" * 100)
     told.info("the last one")
     files = sorted(path.parent.iterdir())
     assert len(files) == OLD_FILES + 1
