@@ -27,6 +27,7 @@ class Chronicle:
         self._blind: set[tuple[Where, str]] = set()
         self.redacted: set[str] = set()
         self.reached: set[str] = set()  # emails that the user had, be it in the trash
+        self.threads: dict[str, set[str]] = defaultdict(set)  # by message: where it ever was, be it in the trash
         self.labels: dict[str, set[str]] = defaultdict(set)  # by conversation
         self._revisions: dict[str, int] = {}
         self.note()
@@ -44,6 +45,8 @@ class Chronicle:
         missive = self._sandbox.world.missive
         self.redacted |= truth.redacted_emails()
         for row in missive.conversations.values():
+            for key in row.message_ids:
+                self.threads[key].add(row.id)
             self.labels[row.id].add(canonical(sorted({missive.labels[label].name for label in row.label_ids})))
         self.reached |= {key for row in missive.conversations.values() if missive.me in row.flags for key in row.message_ids}
 

@@ -124,6 +124,8 @@ class Judge:
             value = _clean(data.get(column.name))
             if column.name == "body_text" or self._chronicle.had(stream, key, column.name, value):
                 continue
+            if column.name in ("thread_id", "source_links") and data["thread_id"] in self._chronicle.threads[key]:
+                continue
             if column.name == "labels" and canonical(value) in self._chronicle.labels[data["thread_id"]]:
                 continue  # a conversation had these before it had the message
             if column.name in NAMED_BY_OTHERS and _may_be_nameless(value):
