@@ -29,7 +29,8 @@ class Call:
     """One GET, as a value.
 
     `name` says which question it is and `about` what is needed to understand the answer; both are kept with
-    the answer in the spool. A status in `accept` is an answer too, any other than 200 an error.
+    the answer in the spool. A status in `accept` is an answer too, any other than 200 an error. An answer of more than
+    `most_bytes` is not read: it counts as 413, which the call then accepts.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Call:
     params: tuple[tuple[str, str], ...] = ()
     about: Mapping[str, Json] = field(default_factory=dict)
     accept: tuple[int, ...] = ()
+    most_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ PATIENCE_SECONDS = float(SLICE_SECONDS)
 """A longer wait ends the step, and the limiter remembers it for the next one."""
 
 CHUNK = 65_536
+TOO_LARGE = 413
 
 
 def basic(key: str) -> dict[str, str]:
@@ -117,7 +118,11 @@ class Api:
                 stream=True,
             ) as response:
                 status, headers = response.status_code, response.headers
-                body = self._body(response, needed=status == 200 or status in call.accept)
+                body = self._body(response, call.most_bytes or self._max_bytes, needed=status == 200 or status in call.accept)
+                if body is None and call.most_bytes:
+                    return Answer(TOO_LARGE, b"", answers.date(headers)), headers
+                if body is None:
+                    raise Transient(f"{self._host}: the answer is larger than {self._max_bytes:,} bytes")
                 return Answer(status, body, answers.date(headers)), headers
         except (exceptions.InvalidURL, exceptions.MissingSchema, exceptions.InvalidSchema, LocationValueError):
             raise ConfigError(f"{self._host}: this is not a web address", hint=f"Check {self._url_setting}.") from None
@@ -126,9 +131,9 @@ class Api:
         except (exceptions.RequestException, HTTPError) as error:
             raise _Again(*answers.explain(error)) from None
 
-    def _body(self, response: requests.Response, *, needed: bool) -> bytes:
-        """The body, whole and not above the cap. Of an error the beginning will do, as far as it comes."""
-        body, cap = io.BytesIO(), self._max_bytes if needed else CHUNK
+    def _body(self, response: requests.Response, most: int, *, needed: bool) -> bytes | None:
+        """The body; None: it is larger than that. Of an error the beginning will do, as far as it comes."""
+        body, cap = io.BytesIO(), most if needed else CHUNK
         try:
             for chunk in response.iter_content(CHUNK):
                 body.write(chunk)
@@ -138,7 +143,7 @@ class Api:
             if needed:
                 raise
         if needed and body.tell() > cap:
-            raise Transient(f"{self._host}: the answer is larger than {cap:,} bytes")
+            return None
         return body.getvalue()
 
     def _heed(self, answer: Answer, headers: Mapping[str, str]) -> None:

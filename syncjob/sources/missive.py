@@ -49,6 +49,8 @@ from syncjob.sources.until import SMALLEST_LIMIT, onward
 
 M = TypeVar("M", Conversation, Message)
 LIST_LIMIT, THREAD_LIMIT, BODIES = 50, 10, 10
+BODIES_BYTES = 4_000_000
+"""Bodies are asked for together as long as all of them are not larger than that; a single one may be as large as any answer."""
 INHERITED = ("trashed", "junked", proof.NO_CONVERSATION, UNPROVEN)
 """Why an email is deleted because its conversation is; any other reason is the email's own."""
 
@@ -63,6 +65,7 @@ class Missive:
 
     def __init__(self, process_after: datetime | None = None) -> None:
         self._process_after = process_after
+        self._together = BODIES
 
     def begin(self, walk: Walk) -> Mapping[str, Json]:
         others = ["trashed", "junked"]
@@ -85,8 +88,8 @@ class Missive:
             return proof.batch(wants)
         bodies = [want for want in wants if want.kind == "body"]
         threads = [want for want in wants if want.kind == "thread"]
-        batch = together(bodies, BODIES)
-        is_full = len(batch) == BODIES  # what failed alone is not full: others are asked first, to see whether they are answered
+        batch = together(bodies, self._together)
+        is_full = len(batch) == self._together and not batch[0].tries  # what failed lets others go first, to see if they are answered
         return batch if is_full or not threads else threads[:1]
 
     def want_call(self, wants: Sequence[Want], known: Known) -> Call:
@@ -98,7 +101,8 @@ class Missive:
             path = f"/conversations/{want.key}/messages"
             return Call("thread", path, _paging(limit, want.about.get("until")), {"key": want.key, **want.about}, accept=(404,))
         about = {"wants": [[each.key, each.about["conversation"]] for each in wants]}
-        return Call("bodies", "/messages/" + ",".join(each.key for each in wants), (), about, accept=(400, 404))
+        most = BODIES_BYTES if len(wants) > 1 else None
+        return Call("bodies", "/messages/" + ",".join(each.key for each in wants), (), about, (400, 404, *([413] if most else [])), most)
 
     def identity_call(self) -> Call:
         return Call("identity", "/users", (("limit", "200"),))
@@ -285,6 +289,7 @@ class Missive:
     def _read_bodies(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
         """Messages with their bodies. One that did not come is asked again alone; only then is it gone."""
         asked = dict(call.about["wants"])
+        self._learn_size(len(asked), answer)
         if answer.status != 200:
             return split(asked, answer.status, walk, known)
         payload = parsed(answer, "messages")["messages"]
@@ -305,6 +310,13 @@ class Missive:
         again = split(missing, 200, walk, known) if missing else Page()
         settled = tuple(("body", key) for key in asked if key not in missing) + again.settled
         return replace(again, records=tuple(records), rejected=rejected, settled=settled)
+
+    def _learn_size(self, count: int, answer: Answer) -> None:
+        """How many bodies one answer can hold, as far as the last ones tell: so that few answers are thrown away."""
+        if answer.status == 413:
+            self._together = max(1, count // 2)
+        elif answer.status == 200 and count >= self._together and 2 * len(answer.body) < BODIES_BYTES:
+            self._together = min(BODIES, 2 * self._together)
 
     def _look(self, walk: Walk, stream: str, key: str, answer: Answer, known: Known) -> Page | None:
         """What the own page of a conversation or a message says; None: there is none."""

@@ -15,7 +15,7 @@ from syncjob.store.mirror import Mirror, among, bound
 from syncjob.store.tables import bodies, destinations, epochs, rows
 from syncjob.store.tables import dead_letters as letters
 
-BATCH_ROWS, BATCH_BYTES = 1000, 8_000_000
+BATCH_ROWS, BATCH_BYTES = 1000, 4_000_000
 """A batch is one transaction of a destination: large enough to be fast, small enough to be cheap to repeat and to hold."""
 BARE_BYTES = 100_000
 """What a row without content weighs, since the destination's own content will take its place."""
@@ -100,7 +100,8 @@ class Feed:
         return [row for row, _ in (*self._rows(taken.where(rows.c.stream == stream)), *self._rows(taken))][:1]
 
     def _rows(self, query: sa.Select[Any]) -> Iterator[tuple[FeedRow, int]]:
-        for stream, key, at, data, deleted_at, body, size in self._connection.execute(query.execution_options(yield_per=50)):
+        """The rows and their sizes, fetched one by one: fifty large mails at a time would be more than a batch may hold."""
+        for stream, key, at, data, deleted_at, body, size in self._connection.execute(query.execution_options(yield_per=1)):
             data = {**data, **(body or {})}
             if data.get("attachments"):
                 kept = kept_files(self._connection, [each["attachment_id"] for each in data["attachments"]])
