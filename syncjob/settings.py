@@ -236,7 +236,8 @@ def _told(problem: Any, values: Mapping[str, str]) -> str:
     """One problem as a person reads it: the variable, its value unless it is or holds a secret, and what is wrong."""
     name = str(problem["loc"][0]).upper()
     value = values[name]
-    shown = "" if name.endswith(SECRET) or "@" in value else f"={value[:100]}"
+    holds_key = any(secret in value for other, secret in values.items() if other.endswith(SECRET))
+    shown = "" if holds_key or "@" in value else f"={value[:100]}"
     wrong = str(problem["msg"]).removeprefix("Value error, ")
     return f"{name}{shown}: {wrong[0].lower()}{wrong[1:]}"
 

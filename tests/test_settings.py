@@ -125,6 +125,12 @@ def test_a_problem_never_shows_a_secret(tmp_path: Path) -> None:
     assert "hunter22" not in told
 
 
+def test_a_problem_never_shows_a_key_that_was_put_into_another_setting(tmp_path: Path) -> None:
+    found = problems(tmp_path, DB_BACKEND="twp_topsecret", LOG_LEVEL=f"{'x' * 90}twp_topsecret", HTTP_RETRIES="many")
+    assert "twp_" not in found
+    assert "HTTP_RETRIES=many" in found
+
+
 def test_without_a_source_the_message_names_the_demo(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load({}, cwd=tmp_path)

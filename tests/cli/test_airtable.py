@@ -120,6 +120,17 @@ def test_the_move_to_another_destination_asks_no_source(airtable: Job) -> None:
     assert airtable.call("verify", "--destination", "sqlite").exit == 0
 
 
+def test_the_readmes_move_to_postgres_asks_no_source_for_a_record(airtable: Job, dsn: str) -> None:
+    assert airtable.once("--destination", "airtable").exit == 0
+    airtable.more, airtable.dsn = {"DB_BACKEND": "airtable,postgres"}, dsn
+    checked = airtable.call("check")
+    assert checked.exit == 0, checked.all
+    for command in ("replay", "verify"):
+        ran = airtable.call(command, "--destination", "postgres")
+        assert (ran.exit, dict(ran.asked)) == (0, {}), ran.all
+    assert difference(dsn, airtable.sandbox) == []
+
+
 @pytest.mark.proof
 def test_a_run_that_may_deliver_only_now_and_then_collects_meanwhile(airtable: Job) -> None:
     airtable.more |= {"AIRTABLE_DELIVER_SECONDS": "3600"}

@@ -173,6 +173,28 @@ def test_a_server_that_answers_with_errors_is_tried_again_by_the_next_run(job: J
     assert job.differences() == []
 
 
+def test_a_host_that_hangs_is_left_after_a_while_and_leaves_the_other_source_going(job: Job) -> None:
+    job.sandbox.faults.always(".*", Fault(Kind.HANG), face="missive")
+
+    ran = job.once(HTTP_TIMEOUT_SECONDS="1")
+    assert_told(ran, 3, "missive: Missive (127.0.0.1:", "no complete answer in time; 2 tries", "The next run tries again")
+    assert ran.seconds < 15
+    assert [problem for problem in difference(job.sqlite, job.sandbox) if problem.startswith("tasks")] == []
+    job.sandbox.faults.clear()
+    assert job.once().exit == 0
+    assert job.differences() == []
+
+
+def test_a_key_without_rights_is_told_and_deletes_nothing(job: Job) -> None:
+    assert job.once().exit == 0
+    job.sandbox.faults.always(".*", Fault(Kind.FORBIDDEN), face="missive")
+
+    assert_told(job.once(), 3, "missive: Missive (127.0.0.1:", "refuses access", "it answered 403 to /", "Give the key's user the right")
+    assert job.differences() == []
+    job.sandbox.faults.clear()
+    assert job.once().exit == 0
+
+
 def test_a_closed_pipe_makes_no_noise(job: Job) -> None:
     with job.started("once") as process:
         assert process.stdout is not None

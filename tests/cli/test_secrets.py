@@ -1,9 +1,10 @@
 """Whatever goes wrong, in whatever way it is told: no key, no password and no text of a mail or task is part of it."""
 
 import base64
+import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 
 from syncjob.sandbox import Fault, Kind, Sandbox
 
-from .job import Job
+from .forks import Forks
+from .job import ROOT, Job
 
 BODY = "b0dy-of-a-mail"
 TASK_KEY, MAIL_TOKEN = "tkn_k3y-of-tasks", "missive_pat-t0ken-of-mails"
@@ -35,7 +37,7 @@ def failed(self, error=None):
 module.DestinationPart.failed = module.DestinationPart.step = failed
 """,
 }
-"""What nobody foresaw has to be put in: Python reads this file as it starts."""
+"""What nobody foresaw has to be put in."""
 
 
 @dataclass
@@ -43,15 +45,16 @@ class Listener:
     """Runs commands, and keeps everything that was said anywhere."""
 
     job: Job
+    forks: Forks
+    bug: str = ""
     said: list[str] = field(default_factory=list)
     exits: list[int] = field(default_factory=list)
 
     def run(self, command: str = "once", *args: str, **env: str) -> str:
-        with self.job.started(command, *args, **env) as process:
-            out, err = process.communicate(timeout=120)
-        self.exits.append(process.returncode)
-        self.said.append(out + err)
-        return out + err
+        exit_, said = self.forks.run(self.job.folder, self.job.env(**env), command, *args, first=self.bug)
+        self.exits.append(exit_)
+        self.said.append(said)
+        return said
 
     def everything(self, **env: str) -> None:
         """A failing run in each form, and all that can be asked about it afterwards."""
@@ -72,6 +75,14 @@ class Listener:
         return "\n".join([*self.said, *logs])
 
 
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    """One for all, since they have nothing in common but their modules."""
+    forks = Forks(ROOT)
+    yield forks
+    forks.stop()
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """A small world whose every mail and task has a text that must not be seen."""
@@ -87,11 +98,11 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def listener(tmp_path: Path, sandbox: Sandbox, dsn: str) -> Iterator[Listener]:
+def listener(tmp_path: Path, sandbox: Sandbox, dsn: str, forks: Forks) -> Iterator[Listener]:
     """At the end, nothing of all that it heard may be secret."""
     with_password = dsn.replace(dsn.partition("://postgres:")[2].partition("@")[0], quote(PASSWORD, safe=""))
     more = {"TEAMWORK_API_KEY": TASK_KEY, "MISSIVE_API_TOKEN": MAIL_TOKEN, "LOG_LEVEL": "DEBUG", "HTTP_TIMEOUT_SECONDS": "1"}
-    listener = Listener(Job(tmp_path, sandbox, more=more, dsn=with_password))
+    listener = Listener(Job(tmp_path, sandbox, more=more, dsn=with_password), forks)
     yield listener
     heard = listener.heard()
     assert heard
@@ -100,36 +111,53 @@ def listener(tmp_path: Path, sandbox: Sandbox, dsn: str) -> Iterator[Listener]:
         assert place < 0, heard[max(0, place - 300) : place + 100]
 
 
+@pytest.mark.proof
 def test_a_good_run_says_nothing(listener: Listener) -> None:
     listener.everything()
     assert set(listener.exits) == {0}
 
 
-@pytest.mark.parametrize("kinds", [list(Kind)[start::4] for start in range(4)], ids=str)
-def test_no_fault_of_a_source_says_it(listener: Listener, kinds: list[Kind]) -> None:
+SOME_KINDS = (Kind.FORBIDDEN, Kind.ERROR_HTML, Kind.LOGIN_PAGE, Kind.WRONG_TYPE)
+
+
+def test_no_fault_of_a_source_says_it(listener: Listener) -> None:
+    check_faults(listener, SOME_KINDS)
+    assert set(listener.exits) == {3}
+
+
+@pytest.mark.proof
+def test_none_of_all_faults_of_a_source_says_it(listener: Listener) -> None:
+    check_faults(listener, Kind)
+    assert set(listener.exits) == {0, 2, 3}
+
+
+def check_faults(listener: Listener, kinds: Iterable[Kind]) -> None:
+    """Each anew: the limits of the one before would keep the next one from being met."""
+    sandbox = listener.job.sandbox
     for kind in kinds:
-        listener.job.sandbox.faults.clear()
-        listener.job.sandbox.faults.always(".*", Fault(kind, delay=0.3, hours=40))
+        shutil.rmtree(listener.job.state, ignore_errors=True)
+        sandbox.faults.clear()
+        sandbox.faults.always(".*", Fault(kind, delay=2, hours=40))
+        asked = len(sandbox.log)
         listener.run("once", LOG_FILE="job.log", HTTP_RETRIES="1", LOG_FORMAT=("text", "json")[len(listener.said) % 2])
-    assert len(set(listener.exits)) > 1
+        assert {exchange.face for exchange in list(sandbox.log)[asked:]} == {"teamwork", "missive"}
 
 
-@pytest.mark.parametrize(
-    "env",
-    [
-        {"TEAMWORK_API_KEY": f"wrong-{TASK_KEY}", "MISSIVE_API_TOKEN": f"wrong-{MAIL_TOKEN}"},
-        {"PG_DSN": f"postgresql://someone:{quote(PASSWORD, safe='')}@127.0.0.1:9/nowhere"},
-        {"PG_DSN": f"postgresql://someone:{PASSWORD}@127.0.0.1:9/nowhere"},
-        {"PG_DSN": f"{PASSWORD} is no address"},
-        {"PG_DSN": f"postgresql://someone:{quote(PASSWORD, safe='')}@127.0.0.1:9/nowhere?sslmode={BODY[:3]}"},
-        {"TEAMWORK_BASE_URL": f"https://someone:{quote(PASSWORD, safe='')}@127.0.0.1:9"},
-        {"MISSIVE_BASE_URL": "http://127.0.0.1:9", "TEAMWORK_BASE_URL": "http://nowhere.invalid"},
-        {"DB_BACKEND": MAIL_TOKEN, "POLL_INTERVAL_SECONDS": TASK_KEY},
-    ],
-    ids=range(8),
-)
-def test_no_wrong_setting_says_it(listener: Listener, env: dict[str, str]) -> None:
-    listener.everything(**env)
+WRONG_SETTINGS: list[dict[str, str]] = [
+    {"TEAMWORK_API_KEY": f"wrong-{TASK_KEY}", "MISSIVE_API_TOKEN": f"wrong-{MAIL_TOKEN}"},
+    {"PG_DSN": f"postgresql://someone:{PASSWORD}@127.0.0.1:9/nowhere"},
+    {"PG_DSN": f"postgresql://someone:{quote(PASSWORD, safe='')}@127.0.0.1:9/nowhere"},
+    {"PG_DSN": f"{PASSWORD} is no address"},
+    {"PG_DSN": f"postgresql://someone:{quote(PASSWORD, safe='')}@127.0.0.1:9/nowhere?sslmode={BODY[:3]}"},
+    {"TEAMWORK_BASE_URL": f"https://someone:{quote(PASSWORD, safe='')}@127.0.0.1:9"},
+    {"MISSIVE_BASE_URL": "http://127.0.0.1:9", "TEAMWORK_BASE_URL": "http://nowhere.invalid"},
+    {"DB_BACKEND": MAIL_TOKEN, "POLL_INTERVAL_SECONDS": TASK_KEY},
+]
+
+
+@pytest.mark.parametrize("number", [pytest.param(each, marks=[pytest.mark.proof] * (each > 1)) for each in range(len(WRONG_SETTINGS))])
+def test_no_wrong_setting_says_it(listener: Listener, number: int) -> None:
+    listener.everything(**WRONG_SETTINGS[number])
     assert set(listener.exits) & {2, 3}
 
 
@@ -155,18 +183,16 @@ def test_no_row_that_a_database_refuses_is_quoted(listener: Listener) -> None:
     assert "put aside" in listener.heard()
 
 
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("bug", ["mails", pytest.param("delivery", marks=pytest.mark.proof)])
 def test_no_bug_of_ours_quotes_it(listener: Listener, bug: str) -> None:
-    (listener.job.folder / "sitecustomize.py").write_text(BUGS[bug])
     (listener.job.folder / "hidden").write_text(" ".join(HIDDEN))
-    path = listener.job.env()["PYTHONPATH"]
-    listener.run("once", LOG_FILE="job.log", PYTHONPATH=f"{listener.job.folder}:{path}")
-    listener.run("once", "--json", LOG_FORMAT="json", PYTHONPATH=f"{listener.job.folder}:{path}")
-    listener.run("status", "--json")
+    listener.bug = BUGS[bug]
+    listener.everything()
     assert "unexpected " in listener.heard()
     assert "Traceback" in listener.heard()
 
 
+@pytest.mark.proof
 def test_no_damaged_state_quotes_it(listener: Listener) -> None:
     listener.run()
     mirror = listener.job.state / "mirror.db"
@@ -180,7 +206,8 @@ def test_no_server_that_repeats_our_key_is_quoted(listener: Listener) -> None:
     """A proxy that shows the whole request in its error."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         threading.Thread(target=_echo, args=(server,), daemon=True).start()
-        listener.everything(TEAMWORK_BASE_URL=f"http://127.0.0.1:{server.getsockname()[1]}", HTTP_RETRIES="1")
+        for command in ("once", "check"):
+            listener.run(command, TEAMWORK_BASE_URL=f"http://127.0.0.1:{server.getsockname()[1]}", HTTP_RETRIES="1", LOG_FILE="job.log")
     assert "418" in listener.heard()
 
 
