@@ -75,7 +75,7 @@ def _read_control(walk: Walk, asked: Call, answer: Answer, known: Known, *, is_t
     if answer.date is None:
         raise Transient("the answer has no `Date`, so nobody knows how fresh it is", hint="the next run tries again")
     if not is_there:
-        return _not_even_the_control(walk, stream, kind, about["wants"])
+        return _not_even_the_control(walk, stream, kind, about["wants"], known)
     if kind == SUSPECT:
         opened = tuple(Want(OPENED, stream, key, {"opened": answer.date.isoformat()}, walk.id) for key, _ in about["wants"])
         return Page(wants=opened, settled=tuple((SUSPECT, want.key) for want in opened))
@@ -86,15 +86,21 @@ def _read_control(walk: Walk, asked: Call, answer: Answer, known: Known, *, is_t
     return Page(records, wants=stale, settled=tuple((CLAIM, key) for key, _ in about["wants"]))
 
 
-def _not_even_the_control(walk: Walk, stream: str, kind: str, wants: Sequence[tuple[str, Mapping[str, Json]]]) -> Page:
-    """Try another control; after some that failed, wait: the source contradicts itself. After a while the walk gives up."""
+def _not_even_the_control(walk: Walk, stream: str, kind: str, wants: Sequence[tuple[str, Mapping[str, Json]]], known: Known) -> Page:
+    """Try another control; after some that failed, wait: the source contradicts itself. After a while the walk gives up, and the
+    next one, which has other controls, lists the messages of those conversations anew."""
     failed = wants[0][1].get("failed", 0) + 1
     again = tuple(Want(kind, stream, key, {**said, "failed": failed}, walk.id) for key, said in wants)
     if failed % CONTROLS:
         return Page(wants=again)
     problem = f"{stream}: what its list shows is not found by id either, so nothing is deleted ({len(wants)} records are not in the list)"
     if failed >= PATIENCE * CONTROLS:
-        return Page(unread=problem)  # the controls may all have gone since they were met: the next walk has others
+        keys = [key for key, _ in wants]
+        homes = {row.parent for row in known.rows(stream, keys).values() if row.parent}
+        return Page(
+            inaccessible=tuple((stream, key) for key in keys), versions=tuple((CONVERSATIONS, home, "") for home in homes),
+            settled=tuple((kind, key) for key in keys), unread=problem,
+        )  # fmt: skip
     return Page(wants=again, problem=problem)
 
 

@@ -267,9 +267,9 @@ class Judge:
         if stream == TASKS:
             task = world.teamwork.tasks.get(int(key))
             return switches.teamwork_lost_access == 403 and task is not None and not world.teamwork.may_see(task, world.teamwork.me)
-        message = world.missive.messages.get(key)
-        conversation = message and world.missive.conversations[message.conversation_id]
-        return switches.missive_lost_access == 403 and bool(conversation) and world.missive.me not in conversation.flags
+        homes = {world.missive.survivor(home) for home in self._chronicle.threads[key]} & world.missive.conversations.keys()
+        lost = any(world.missive.me not in world.missive.conversations[home].flags for home in homes)
+        return switches.missive_lost_access == 403 and lost
 
 
 def as_it_is(name: str, value: Any) -> Any:

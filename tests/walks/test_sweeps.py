@@ -131,6 +131,19 @@ def test_a_mail_that_goes_between_its_list_and_its_body_is_no_failure(bench: Ben
     assert bench.differences_of("email", "missive") == []
 
 
+def test_a_poll_whose_controls_are_not_found_gives_up_and_a_later_one_finds_what_is_gone(bench: Bench) -> None:
+    delete_message(bench)
+    bench.sandbox.world.missive.add_comment(live_thread(bench))
+    bench.sandbox.faults.always(BY_ID["missive"], Fault("403"))
+    for _ in range(12):
+        with suppress(SyncjobError):
+            bench.cycle("missive", wait=301)
+    assert any(walk["unread"] for walk in bench.walks(EMAILS) if walk["kind"] == "changes")
+    bench.sandbox.faults.clear()
+    bench.cycle("missive", wait=301)
+    assert bench.differences_of("email", "missive") == []
+
+
 @pytest.mark.parametrize("face", LISTS)
 @pytest.mark.parametrize("kind", NO_LIST)
 def test_a_list_that_fails_or_is_empty_in_mid_sweep_deletes_nothing(bench: Bench, face: str, kind: str) -> None:
