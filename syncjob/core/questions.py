@@ -33,5 +33,5 @@ def after_failure(wants: Sequence[Want], now: datetime, *, proven: bool, dead: b
     tries = wants[0].tries + 1
     if dead or (proven and tries >= MOST_TRIES):
         return Failed(given_up=tuple(wants))
-    wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (tries - 1))
+    wait = FIRST_WAIT * min(2 ** (tries - 1), LONGEST_WAIT // FIRST_WAIT)
     return Failed((replace(wants[0], tries=tries, not_before=now + wait),))

@@ -105,7 +105,8 @@ def _not_even_the_control(walk: Walk, stream: str, kind: str, wants: Sequence[tu
 
 
 def _shows(page: Page, key: str) -> bool:
-    return any(record.key == key and record.gone is None for record in page.records)
+    """Whether a record's page shows it, be it only a stub: then the route finds what there is."""
+    return any(record.key == key and record.gone is None for record in page.records) or key in {found for _, found in page.sighted}
 
 
 def _is_soon(opened: str | None, now: datetime) -> bool:
