@@ -54,8 +54,8 @@ def read(walk: Walk, asked: Call, answer: Answer, known: Known, look: Look) -> P
         return _read_control(walk, asked, answer, known, is_there=found is not None and _shows(found, about["control"]))
     if found is not None:
         page = replace(found, settled=found.settled + _all_kinds(key))
-        is_elsewhere = any(record.key == key and record.gone for record in found.records)  # merged, or thrown away since
-        return page if stream != CONVERSATIONS or is_elsewhere else missed(walk, page, alone=kind == SUSPECT)
+        is_there = stream == CONVERSATIONS and _is_live(found, key)  # not merged, thrown away or out of reach since
+        return missed(walk, page, alone=kind == SUSPECT) if is_there else page
     if kind == CLAIM:
         return Page((_gone(stream, key, known, UNPROVEN),), settled=_all_kinds(key))
     claim = Want(CLAIM, stream, key, {"opened": said.get("opened")}, walk.id)
@@ -106,7 +106,11 @@ def _not_even_the_control(walk: Walk, stream: str, kind: str, wants: Sequence[tu
 
 def _shows(page: Page, key: str) -> bool:
     """Whether a record's page shows it, be it only a stub: then the route finds what there is."""
-    return any(record.key == key and record.gone is None for record in page.records) or key in {found for _, found in page.sighted}
+    return _is_live(page, key) or key in {found for _, found in page.sighted}
+
+
+def _is_live(page: Page, key: str) -> bool:
+    return any(record.key == key and record.gone is None for record in page.records)
 
 
 def _is_soon(opened: str | None, now: datetime) -> bool:
