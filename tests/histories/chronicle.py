@@ -20,6 +20,7 @@ class Chronicle:
     def __init__(self, sandbox: Sandbox, process_after: date | None) -> None:
         self._sandbox, self._process_after = sandbox, process_after
         self.rows: dict[str, dict[str, Row]] = {TASKS: {}, EMAILS: {}}
+        self._hidden: dict[str, dict[str, Row]] = {TASKS: {}, EMAILS: {}}
         self.live_since: dict[Where, float] = {}
         self.born: dict[Where, float] = {}
         self.values: dict[tuple[str, str, str], set[str]] = defaultdict(set)
@@ -55,14 +56,31 @@ class Chronicle:
         self.rows[stream] = rows
         for key in before.keys() - rows.keys():
             del self.live_since[stream, key]
+        for key in rows.keys() - before.keys():
+            self.live_since[stream, key] = now
+            self.born.setdefault((stream, key), now)
+        self._take_values(stream, before, rows)
+        hidden = self._hidden_tasks() if stream == TASKS else self._hidden_emails()
+        self._take_values(stream, self._hidden[stream], hidden)
+        self._hidden[stream] = hidden
+
+    def _take_values(self, stream: str, before: Mapping[str, Row], rows: Mapping[str, Row]) -> None:
         for key, row in rows.items():
             old = before.get(key)
-            if old is None:
-                self.live_since[stream, key] = now
-                self.born.setdefault((stream, key), now)
             for name, value in row.items():
                 if old is None or old[name] != value:
                     self.values[stream, key, name].add(canonical(value))
+
+    def _hidden_tasks(self) -> dict[str, Row]:
+        """Those that are not live are shown all the same: among the deleted, or by an answer that lags behind."""
+        tasks, truth = self._sandbox.world.teamwork.tasks, self._sandbox.truth
+        return {str(key): truth._task(task) for key, task in tasks.items() if str(key) not in self.rows[TASKS]}
+
+    def _hidden_emails(self) -> dict[str, Row]:
+        """The same: in the trash."""
+        missive, truth = self._sandbox.world.missive, self._sandbox.truth
+        homes = [(message, missive.conversations.get(message.conversation_id)) for message in missive.messages.values()]
+        return {message.id: truth._email(message, home) for message, home in homes if home and message.id not in self.rows[EMAILS]}
 
     # -- what a sweep can see
 
