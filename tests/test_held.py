@@ -3,6 +3,7 @@
 import io
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,12 +62,22 @@ def test_held_deletions_are_named_and_released_by_a_word(tmp_path: Path) -> None
         assert deleted_emails(tmp_path) == gone
 
 
-def test_what_a_sweep_holds_is_released_by_the_next_sweep_with_a_word(tmp_path: Path) -> None:
+def delete_threads(sandbox: Sandbox) -> None:
+    for thread in sorted({email["thread_id"] for email in sandbox.truth.emails().values()})[:25]:
+        sandbox.world.missive.delete_conversation(thread)
+
+
+def delete_messages(sandbox: Sandbox) -> None:
+    for key in [key for key, row in sandbox.world.missive.messages.items() if row.type == "email" and not row.draft][::2]:
+        sandbox.world.missive.delete_message(key)
+
+
+@pytest.mark.parametrize("delete", [delete_threads, delete_messages])
+def test_what_a_sweep_holds_is_released_by_the_next_sweep_with_a_word(tmp_path: Path, delete: Callable[[Sandbox], None]) -> None:
     with Sandbox(3, 5, 40) as sandbox:
         run(tmp_path, sandbox)
         live = len(sandbox.truth.emails())
-        for thread in sorted({email["thread_id"] for email in sandbox.truth.emails().values()})[:25]:
-            sandbox.world.missive.delete_conversation(thread)
+        delete(sandbox)
         gone = live - len(sandbox.truth.emails())
         for _ in range(2):
             exit_, text = run(tmp_path, sandbox, sweep=True)

@@ -43,7 +43,7 @@ from syncjob.core.questions import together
 from syncjob.http.answers import largest_limit, vendor_text
 from syncjob.sources import proof
 from syncjob.sources.mails import MERGED, Conversation, Message, conversation_record, email_record, in_conversation
-from syncjob.sources.missive_wants import emails_of, in_turn, live_emails, look_up, split, suspects, thread_about
+from syncjob.sources.missive_wants import body, emails_of, in_turn, live_emails, look_up, split, suspects, thread_about
 from syncjob.sources.payload import from_epoch, listed, parsed, rejection
 from syncjob.sources.until import SMALLEST_LIMIT, onward
 
@@ -100,7 +100,10 @@ class Missive:
             limit = SMALLEST_LIMIT if want.about.get("probe") else THREAD_LIMIT
             path = f"/conversations/{want.key}/messages"
             return Call("thread", path, _paging(limit, want.about.get("until")), {"key": want.key, **want.about}, accept=(404,))
-        about = {"wants": [[each.key, each.about["conversation"]] for each in wants]}
+        about = {
+            "wants": [[each.key, each.about["conversation"]] for each in wants],
+            "relisted": [each.key for each in wants if each.about.get("relisted")],
+        }
         most = BODIES_BYTES if len(wants) > 1 else None
         return Call("bodies", "/messages/" + ",".join(each.key for each in wants), (), about, (400, 404, *([413] if most else [])), most)
 
@@ -218,7 +221,7 @@ class Missive:
         found, rejected = _models(Message, raws, EMAILS)
         found = [each for each in found if not each.draft and each.sent is not None]
         rows = known.rows(EMAILS, [each.id for each in found])
-        records, sighted, wants = self._sort_out(walk, found, rows, key, set(about["seen"]))
+        records, sighted, wants = self._sort_out(walk, found, rows, about)
         seen = sorted({*about["seen"], *(each.id for each in found)})
         then, unread, whole = self._thread_onward(walk, about, found, seen, known)
         if then:
@@ -232,19 +235,19 @@ class Missive:
         )  # fmt: skip
 
     def _sort_out(
-        self, walk: Walk | None, found: Iterable[Message], rows: Mapping[str, Row], conversation: str, seen: set[str]
+        self, walk: Walk | None, found: Iterable[Message], rows: Mapping[str, Row], about: Mapping[str, Json]
     ) -> tuple[list[Record], list[tuple[str, str]], list[Want]]:
         """Messages of a list as: out of scope or moved here, equal, and to be read."""
         records: list[Record] = []
         sighted: list[tuple[str, str]] = []
         wants: list[Want] = []
+        conversation, seen = about["key"], set(about["seen"])
         for message in found:
             row = rows.get(message.id)
             if self._is_outside(message, row):
                 records.append(Record(EMAILS, message.id, None, message.version(), parent=conversation))
             elif self._must_read(walk, message, row, conversation, seen):
-                about = {"conversation": conversation, "version": message.version()}
-                wants.append(Want("body", EMAILS, message.id, about, walk.id if walk else None))
+                wants.append(body(message.id, conversation, walk.id if walk else None, relisted=about.get("relisted", False)))
             else:
                 sighted.append((EMAILS, message.id))
         return records, sighted, wants
@@ -288,10 +291,10 @@ class Missive:
 
     def _read_bodies(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
         """Messages with their bodies. One that did not come is asked again alone; only then is it gone."""
-        asked = dict(call.about["wants"])
+        asked, relisted = dict(call.about["wants"]), call.about.get("relisted", ())
         self._learn_size(len(asked), answer)
         if answer.status != 200:
-            return split(asked, answer.status, walk, known)
+            return split(asked, answer.status, walk, known, relisted=relisted)
         payload = parsed(answer, "messages")["messages"]
         if not isinstance(payload, list | dict):
             raise Transient("`messages` in the answer is no list", hint="the next run tries again")
@@ -307,7 +310,7 @@ class Missive:
         ]
         here = {each.id for each in found} | {each.key for each in rejected}
         missing = {key: home for key, home in asked.items() if key not in here}
-        again = split(missing, 200, walk, known) if missing else Page()
+        again = split(missing, 200, walk, known, relisted=relisted) if missing else Page()
         settled = tuple(("body", key) for key in asked if key not in missing) + again.settled
         return replace(again, records=tuple(records), rejected=rejected, settled=settled)
 

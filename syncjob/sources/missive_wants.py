@@ -1,7 +1,8 @@
 """What Missive has still to be asked, as wants: message lists, bodies, and look-ups of what is suspected to be gone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from syncjob.core.errors import Transient
 from syncjob.core.model import CONVERSATIONS, EMAILS, SUSPECT, Call, Json, Page, Walk, Want
 from syncjob.core.ports import Known
 from syncjob.sources.mails import Conversation
@@ -47,17 +48,27 @@ def emails_of(wants: Iterable[Want]) -> tuple[tuple[str, str], ...]:
     return tuple((EMAILS, want.key) for want in wants if want.stream == EMAILS)
 
 
-def split(asked: Mapping[str, str], status: int, walk: Walk | None, known: Known) -> Page:
-    """Ask a failed batch again in halves; a single message that is not there is settled, or suspected if it was there."""
-    if len(asked) == 1 and status != 200:
-        (key,) = asked
-        settled = (("body", key),)
-        if status != 404:
-            return Page(inaccessible=((EMAILS, key),), settled=settled)
-        row = known.rows(EMAILS, [key]).get(key)
-        if walk and row and row.data is not None and row.deleted_at is None:
-            return Page(wants=(Want(SUSPECT, EMAILS, key, walk=walk.id),), settled=settled)
-        return Page(sighted=((EMAILS, key),), settled=settled)
-    most = 1 if status == 200 else max(1, len(asked) // 2)
+def split(asked: Mapping[str, str], status: int, walk: Walk | None, known: Known, *, relisted: Collection[str]) -> Page:
+    """Ask a failed batch again in halves. A single message that is not there is suspected if it was there; if it never was,
+    its conversation is listed once more. Raises Transient if that showed it again: a route that finds nothing proves nothing."""
     owner = walk.id if walk else None
-    return Page(wants=tuple(Want("body", EMAILS, key, {"conversation": home}, owner, most=most) for key, home in asked.items()))
+    if len(asked) > 1 or status == 200:
+        most = 1 if status == 200 else len(asked) // 2
+        return Page(wants=tuple(body(key, home, owner, relisted=key in relisted, most=most) for key, home in asked.items()))
+    ((key, home),) = asked.items()
+    settled = (("body", key),)
+    if status != 404:
+        return Page(inaccessible=((EMAILS, key),), settled=settled)
+    row = known.rows(EMAILS, [key]).get(key)
+    if walk and row and row.data is not None and row.deleted_at is None:
+        return Page(wants=(Want(SUSPECT, EMAILS, key, walk=walk.id),), settled=settled)
+    if key in relisted:
+        raise Transient(f"message {key} is listed, but not found by its id", hint="the next run asks again")
+    parent = known.rows(CONVERSATIONS, [home]).get(home)
+    about = {**whole_thread((parent and parent.version) or ""), "relisted": True}
+    return Page(sighted=((EMAILS, key),), wants=(Want("thread", CONVERSATIONS, home, about, owner),), settled=settled)
+
+
+def body(key: str, home: str, walk: int | None, *, relisted: bool, most: int | None = None) -> Want:
+    """A want for a message that the list of a conversation shows; `relisted`: once more, after it was not found."""
+    return Want("body", EMAILS, key, {"conversation": home, "relisted": relisted}, walk, most=most)

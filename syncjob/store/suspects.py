@@ -46,6 +46,12 @@ ORPHANS = _suspects(
     .where(rows.c.stream == STREAM, *LIVE, parents.c.deleted_at.is_not(None))
     .where(~sa.exists().where(deletions.c.stream == CONVERSATIONS, deletions.c.key == rows.c.parent))
 )
+HELD = _suspects(
+    sa.select(rows.c.stream, rows.c.key)
+    .join(deletions, (deletions.c.stream == rows.c.stream) & (deletions.c.key == rows.c.key))
+    .where(rows.c.stream == STREAM, *LIVE, deletions.c.held, deletions.c.walk != WALK)
+    .where(_sighted(sa.literal(CONVERSATIONS), rows.c.parent))
+)  # a sweep shows the conversation, not that the message is still missing in it
 UNKNOWN = _suspects(sa.select(strangers.c.stream, strangers.c.key).where(strangers.c.stream == STREAM))
 MEET = insert(sightings).from_select(
     ["walk", "stream", "key", "verdict"],
@@ -87,7 +93,7 @@ class Suspects:
         seen = sa.select(sa.exists().where(sightings.c.walk == walk.id, sightings.c.stream == enumerated))
         is_empty = not self._connection.execute(seen).scalar_one()
         self._connection.execute(UNMET, asked | {"stream": enumerated})
-        for statement in (ORPHANS, UNKNOWN):
+        for statement in (ORPHANS, HELD, UNKNOWN):
             self._connection.execute(statement, asked | {"stream": walk.stream})
         self._connection.execute(MEET.on_conflict_do_nothing(), asked | {"stream": walk.stream})
         return not is_empty

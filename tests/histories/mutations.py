@@ -292,12 +292,12 @@ class Caught:
 
 
 def hunt(name: str, seeds: range) -> Caught:
-    """Play seeds until one notices the bug."""
-    with mutated(name):
-        for played, seed in enumerate(seeds, 1):
+    """Play seeds until one notices the bug: it violates something, and does not without the bug."""
+    for played, seed in enumerate(seeds, 1):
+        with mutated(name):
             outcome = play(seed)
-            if outcome.violations:
-                return Caught(name, seed, played, outcome.violations[0])
+        if outcome.violations and not play(seed).violations:
+            return Caught(name, seed, played, outcome.violations[0])
     return Caught(name, None, len(seeds))
 
 

@@ -5,8 +5,6 @@ import pytest
 from tests.histories.history import play
 
 SHORT, LONG, AT_ONCE = range(60), range(60, 2060), 10
-OPEN = {34: "a mail of a conversation that was merged away stays live when it is gone itself"}
-"""Seeds that find what is not mended yet. Each is played by a test of its own, which says so as soon as it is mended."""
 
 
 def batches(seeds: range) -> list[range]:
@@ -15,7 +13,7 @@ def batches(seeds: range) -> list[range]:
 
 def violations(seeds: range) -> list[str]:
     """The first violation of each history that has one, with the command that replays it."""
-    outcomes = (play(seed) for seed in seeds if seed not in OPEN)
+    outcomes = map(play, seeds)
     return [f"{each.violations[0]} (python -m tests.histories --seed {each.seed} -v)" for each in outcomes if each.violations]
 
 
@@ -34,13 +32,3 @@ def test_a_seed_replays_exactly() -> None:
     first, second = play(5), play(5)
     assert first.requests > 10
     assert (first.digest, first.crashes, first.faults) == (second.digest, second.crashes, second.faults)
-
-
-@pytest.mark.parametrize("seed", OPEN)
-@pytest.mark.xfail(reason="not mended yet")
-def test_what_is_not_mended_yet(seed: int) -> None:
-    assert violations_of(seed) == []
-
-
-def violations_of(seed: int) -> list[str]:
-    return play(seed).violations

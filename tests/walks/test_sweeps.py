@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from syncjob.core.errors import SyncjobError, Unreliable
+from syncjob.core.errors import SyncjobError, Transient, Unreliable
+from syncjob.core.model import EMAILS
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Fault, Switches
 
@@ -110,6 +111,26 @@ def test_a_route_that_finds_nothing_for_ten_minutes_proves_nothing(bench: Bench,
     assert bench.differences_of(*(("task",) if face == "teamwork" else ("email", "missive"))) == []
 
 
+def test_a_route_that_finds_nothing_keeps_no_new_mail_out(bench: Bench) -> None:
+    thread = live_thread(bench)
+    new = [bench.sandbox.world.missive.add_message(thread) for _ in range(3)]
+    bench.sandbox.faults.always(r"/v1/messages/", Fault("404"))
+    with pytest.raises(Transient, match="is listed, but not found by its id"):
+        bench.cycle("missive")
+    bench.sandbox.faults.clear()
+    bench.cycle("missive", wait=301)
+    assert set(new) <= bench.held(EMAILS).keys()
+
+
+def test_a_mail_that_goes_between_its_list_and_its_body_is_no_failure(bench: Bench) -> None:
+    world = bench.sandbox.world.missive
+    new = world.add_message(live_thread(bench))
+    bench.sandbox.before_request.append(lambda request: new in request.path and new in world.messages and world.delete_message(new))
+    bench.cycle("missive")
+    assert new not in world.messages
+    assert bench.differences_of("email", "missive") == []
+
+
 @pytest.mark.parametrize("face", LISTS)
 @pytest.mark.parametrize("kind", NO_LIST)
 def test_a_list_that_fails_or_is_empty_in_mid_sweep_deletes_nothing(bench: Bench, face: str, kind: str) -> None:
@@ -123,8 +144,6 @@ def test_a_list_that_fails_or_is_empty_in_mid_sweep_deletes_nothing(bench: Bench
         bench.run(face)
     assert [row.key for row in bench.feed() if row.seq > seq and row.deleted_at] == []
     assert len(bench.sandbox.requests(face)) < 150, "an empty list is not followed by a look-up of everything"
-
-
 
 
 def test_a_sweep_whose_controls_went_meanwhile_gives_up_and_the_next_one_finds_what_is_gone(tmp_path: Path) -> None:
