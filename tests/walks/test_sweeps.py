@@ -168,3 +168,10 @@ def test_a_sweep_whose_controls_went_meanwhile_gives_up_and_the_next_one_finds_w
     sweep(bench, "teamwork")
     assert bench.differences_of("task") == []
     bench.close()
+
+
+def test_a_project_is_named_where_only_the_directories_tell_which_it_is(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, seed=3, tasks=12, switches=Switches(teamwork_sideloads="empty", teamwork_tasklist_meta=False))
+    bench.run("teamwork")
+    assert bench.differences_of("task") == []
+    bench.close()
