@@ -39,7 +39,8 @@ class Postponed:
         kind = wants[0].kind
         with self._store.begin() as tx:
             dead = bool(tx.letters.given_up(self._source, kind, [want.key for want in wants]))
-            failed = after_failure(wants, now, proven=kind in self._answered, dead=dead)
+            is_refusal = isinstance(error, Forbidden)  # an answer about this very record, while lists are answered: no outage
+            failed = after_failure(wants, now, proven=kind in self._answered or is_refusal, dead=dead)
             tx.walks.want(self._source, failed.again)
             _bury(self._source, failed.given_up, walk, error, tx, now)
         self._error = error if failed.again else self._error

@@ -8,7 +8,9 @@ from requests import exceptions
 from requests.structures import CaseInsensitiveDict
 
 from syncjob.core.ports import Clock
+from syncjob.http.limits import Limiter
 from syncjob.sandbox import ConnectionReset, Hang, Request, Response, Sandbox
+from syncjob.sources.api import Api, basic, bearer
 
 CHUNK = 65_536
 
@@ -64,3 +66,12 @@ class WireResponse:
             raise exceptions.ChunkedEncodingError("reset")
         for _ in range(self._response.repeat):
             yield from (body[start : start + size] for start in range(0, len(body), size))
+
+
+def wired_api(face: str, sandbox: Sandbox, clock: Clock, session: Any, limiter: Limiter, **options: Any) -> Api:
+    """One face's API, with the real client before a session like the one above."""
+    url, auth = {
+        "teamwork": (sandbox.teamwork_url, basic(sandbox.teamwork_key)),
+        "missive": (sandbox.missive_url, bearer(sandbox.missive_token)),
+    }[face]
+    return Api(face, url, auth, limiter, clock, key_setting=f"{face.upper()}_KEY", session=session, **options)

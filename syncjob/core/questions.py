@@ -21,7 +21,7 @@ class Failed:
 def together(wants: Sequence[Want], most: int) -> Sequence[Want]:
     """The first wants that one call may ask: at most `most`, and fewer where a larger batch with them has failed."""
     size = wants[0].most if wants else None
-    return [want for want in wants if want.most == size][: size or most]
+    return [want for want in wants if want.most == size][: min(size or most, most)]
 
 
 def after_failure(wants: Sequence[Want], now: datetime, *, proven: bool, dead: bool) -> Failed:

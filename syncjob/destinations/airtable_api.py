@@ -92,13 +92,15 @@ class AirtableApi:
                 raise ValueError  # not the answer to what was asked: a wrong id would be written to for ever
             return [record["id"] for record in written]
 
-        return self._call(send)
+        return self._call(send, large=True)
 
     def pages(self, table: str, fields: Sequence[str], *, formula: str | None = None) -> Sequence[Json]:
         """All records of a table, or those that a formula chooses, with some of their fields."""
 
         def read(options: dict[str, Any]) -> Json:
             found = self._api.request("POST", self._table(table).urls.records_post, json=options)
+            if not all(isinstance(record["fields"], dict) for record in found["records"]):
+                raise ValueError
             return {"records": found["records"], "offset": found.get("offset")}
 
         asked = {"fields": list(fields)} | ({"filterByFormula": formula} if formula else {})
@@ -115,7 +117,7 @@ class AirtableApi:
 
     def update(self, table: str, record: str, fields: Mapping[str, Json]) -> None:
         """Write cells of one record. Raises Unprocessable and TooLarge."""
-        self._call(lambda: self._table(table).update(record, dict(fields)))
+        self._call(lambda: self._table(table).update(record, dict(fields)), large=True)
 
     def upload(self, record: str, field: str, name: str, media_type: str, content: bytes) -> Sequence[Json]:
         """Append a file to a record's cell; all files that are in it now. Raises Unprocessable, TooLarge, and Lost: it may be there."""
@@ -126,7 +128,7 @@ class AirtableApi:
             (cell,) = self._api.post(path, json=body)["fields"].values()
             return list(cell)
 
-        return self._call(send, repeat=False)
+        return self._call(send, repeat=False, large=True)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -168,8 +170,9 @@ class AirtableApi:
 
     # --- one call ---
 
-    def _call(self, send: Callable[[], T], *, repeat: bool = True) -> T:
-        """What `send` returns. Without `repeat`, a call that may have been done is not done again: Lost."""
+    def _call(self, send: Callable[[], T], *, repeat: bool = True, large: bool = False) -> T:
+        """What `send` returns. Without `repeat`, a call that may have been done is not done again: Lost. `large`: what is sent may
+        be too much, TooLarge; a 413 to anything else says nothing of it."""
         again = Retrying(
             retry=retry_if_exception_type(_Again),
             stop=stop_after_attempt(self._tries),
@@ -177,7 +180,12 @@ class AirtableApi:
             sleep=self._pause,
             retry_error_callback=self._give_up,
         )
-        found: T = again(self._try, send, repeat)
+        try:
+            found: T = again(self._try, send, repeat)
+        except TooLarge as error:
+            if large:
+                raise
+            raise Transient(f"{self._host}: it answered {error}", hint=answers.BROKEN) from None
         return found
 
     def _try(self, send: Callable[[], T], repeat: bool) -> T:

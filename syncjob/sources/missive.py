@@ -227,8 +227,11 @@ class Missive:
         if then:
             wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
             return Page(tuple(records), tuple(sighted), emails_of(wants), rejected=rejected, wants=tuple(wants), unread=unread)
-        if whole and walk:
-            wants += [want for want in suspects(walk, key, known) if want.key not in {*seen, *(each.key for each in rejected)}]
+        if walk and not about.get("cut"):
+            shown = {*seen, *(each.key for each in rejected)}
+            is_last = whole or len(raws) < THREAD_LIMIT
+            oldest = None if is_last else min((each.sent for each in found if each.sent is not None), default=None)
+            wants += [want for want in suspects(walk, key, known, after=oldest) if want.key not in shown]
         return Page(
             tuple(records), tuple(sighted), emails_of(wants), ((CONVERSATIONS, key, about["version"]),),
             ((CONVERSATIONS, key),) if whole else (), rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,

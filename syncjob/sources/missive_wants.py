@@ -6,6 +6,7 @@ from syncjob.core.errors import Transient
 from syncjob.core.model import CONVERSATIONS, EMAILS, SUSPECT, Call, Json, Page, Walk, Want
 from syncjob.core.ports import Known
 from syncjob.sources.mails import Conversation
+from syncjob.sources.payload import from_epoch, stamp
 
 
 def thread_about(found: Conversation) -> Mapping[str, Json]:
@@ -32,15 +33,20 @@ def look_up(stream: str, key: str) -> Call:
     return Call("look_up", f"/{folder}/{key}", accept=(400, 403, 404, 410))
 
 
-def live_emails(conversation: str, known: Known) -> tuple[tuple[str, str], ...]:
-    """The emails of a conversation that are live as far as the mirror knows."""
-    children = known.children(EMAILS, conversation).values()
-    return tuple((EMAILS, row.key) for row in children if row.data is not None and row.deleted_at is None)
+def live_emails(conversation: str, known: Known, *, after: int | None = None) -> tuple[tuple[str, str], ...]:
+    """The emails of a conversation that are live as far as the mirror knows; `after`: those sent since that second."""
+    since = from_epoch(after)
+    first = stamp(since) if since else ""
+    live = (row for row in known.children(EMAILS, conversation).values() if row.data is not None and row.deleted_at is None)
+    return tuple((EMAILS, row.key) for row in live if ((row.data or {}).get("sent_at") or "~") > first)
 
 
-def suspects(walk: Walk, conversation: str, known: Known) -> list[Want]:
-    """Suspicions of all its live emails."""
-    return [Want(SUSPECT, EMAILS, key, walk=walk.id) for _, key in live_emails(conversation, known)]
+def suspects(walk: Walk, conversation: str, known: Known, *, after: int | None = None) -> list[Want]:
+    """Suspicions of its live emails; `after`: only of those that a list down to that second should have shown.
+
+    Where the count of a conversation says that all are known, it may be wrong: a deletion may not lower it.
+    """
+    return [Want(SUSPECT, EMAILS, key, walk=walk.id) for _, key in live_emails(conversation, known, after=after)]
 
 
 def emails_of(wants: Iterable[Want]) -> tuple[tuple[str, str], ...]:

@@ -43,9 +43,8 @@ class Names:
     def unnamed(self, about: Mapping[str, Json], *, reread: bool) -> Set[str]:
         """The sections whose directories have to be read: for names that nobody knows; for a walk that reads everything
         anew, once, for those that no sideload renews."""
-        if about.get("named"):
-            return set()
-        return self.unknown.keys() | (self._old if reread and not about.get("refreshed") else set())
+        wanted = self.unknown.keys() | (self._old if reread and not about.get("refreshed") else set())
+        return wanted - set(about.get("named", ()))  # a list's project is known only once the list is: so there may be a second turn
 
     @property
     def learned(self) -> Mapping[str, Mapping[str, Json]]:
@@ -67,7 +66,8 @@ class Names:
 def ask_names(sections: Set[str], then: Mapping[str, Json]) -> Mapping[str, Json]:
     """Read these directories, then the same page again."""
     first, *rest = sorted(sections)
-    return {"phase": "names", "section": first, "rest": rest, "page": 1, "then": {**then, "named": True, "refreshed": True}}
+    then = {**then, "named": [*then.get("named", ()), first, *rest], "refreshed": True}
+    return {"phase": "names", "section": first, "rest": rest, "page": 1, "then": then}
 
 
 def names_call(position: Mapping[str, Json]) -> Call:

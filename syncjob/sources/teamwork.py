@@ -131,6 +131,8 @@ class Teamwork:
             return self._read_proof(walk, call, answer, known)
         if call.name == "hidden":
             return self._read_hidden(walk, call, answer, known)
+        if call.name == "project":
+            return _read_project(walk, call, answer, known)
         if call.name == "glimpse":
             return self._read_glimpse(walk, call, answer, known)
         if call.name == "check":
@@ -304,16 +306,13 @@ class Teamwork:
             if records and records[0].gone:
                 return Page(records, settled=settled)
             by = about["by"] if key in found else about["by"][1:]
-            again = Want("hidden", TASKS, key, {"by": by, "seen": key in found}, walk.id)
-            kept = Page(sighted=((TASKS, key),), settled=settled)
-            return Page(wants=(again,)) if by else proof.missed(walk, kept, alone=False)
+            return Page(wants=(Want("hidden", TASKS, key, {"by": by, "seen": key in found}, walk.id),))
         if key in found or (about["control"] and about["control"] not in found):
             proven = tuple(replace(each, proven=each.gone is None) for each in records)
             kept = Page(proven, ((TASKS, key),), settled=settled, names=name_of.sideloaded)
             return proof.missed(walk, kept, alone=about["control"] is None)
-        row = known.rows(TASKS, [key]).get(key)
         why = ("deleted" if about["by"] == [*HIDDEN] else "its task list is deleted") if about["control"] else UNPROVEN
-        return Page((Record(TASKS, key, row.data if row else None, gone=Gone(why)),), settled=settled)
+        return Page((_gone(key, why, known),), settled=settled)
 
 
 def _goes_on(payload: Mapping[str, Json], rows: Sequence[Json], call: Call) -> bool | None:
@@ -345,10 +344,33 @@ def _ids_call(name: str, keys: Sequence[str], flags: tuple[tuple[str, str], ...]
 def _hidden_call(want: Want, known: Known) -> Call:
     """First by a way that shows what is deleted; once it was seen so, together with a control by the way of every list."""
     assert want.walk is not None
+    if not want.about["by"]:
+        return _project_call(want, known)
     seen = want.about.get("seen", False)
     control = known.control(want.walk, TASKS, 0) if seen else None
     about = {"key": want.key, "by": want.about["by"], "seen": seen, "control": control}
     return _ids_call("hidden", [want.key, *([control] if control else [])], () if seen else HIDDEN[want.about["by"][0]], about)
+
+
+def _project_call(want: Want, known: Known) -> Call:
+    """Where no list shows a task that its own page shows, its project may be deleted, and no sideload said so."""
+    row = known.rows(TASKS, [want.key]).get(want.key)
+    project = (row.data or {}).get("project_id") if row else None
+    return Call("project", f"{ROOT}/projects/{project or 0}.json", about={"key": want.key}, accept=(400, 403, 404))
+
+
+def _read_project(walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
+    key, settled = call.about["key"], (("hidden", call.about["key"]),)
+    project = parsed(answer, "project")["project"] if answer.status == 200 else None
+    if isinstance(project, dict) and project.get("status") == "deleted":
+        return Page((_gone(key, "its project is deleted", known),), settled=settled)
+    return proof.missed(walk, Page(sighted=((TASKS, key),), settled=settled), alone=False)
+
+
+def _gone(key: str, why: str, known: Known) -> Record:
+    """The task as it was known last, gone."""
+    row = known.rows(TASKS, [key]).get(key)
+    return Record(TASKS, key, row.data if row else None, gone=Gone(why))
 
 
 def _differs(task: Task, row: Row, tags: Mapping[str, Json]) -> bool:

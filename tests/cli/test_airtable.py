@@ -112,6 +112,7 @@ def test_airtable_down_for_three_runs_catches_up(airtable: Job) -> None:
     assert differences(airtable.sandbox) == []
 
 
+@pytest.mark.proof
 def test_the_move_to_another_destination_asks_no_source(airtable: Job) -> None:
     assert airtable.once("--destination", "airtable").exit == 0
     moved = airtable.call("replay", "--destination", "sqlite")

@@ -37,7 +37,7 @@ def rename_a_task(job: Job, name: str) -> None:
 
 
 @needs_root
-@pytest.mark.parametrize("size", ["40k", "280k", "400k"])
+@pytest.mark.parametrize("size", [pytest.param("40k", marks=pytest.mark.proof), "280k", pytest.param("400k", marks=pytest.mark.proof)])
 def test_a_full_disk_under_the_state_folder_is_told_and_the_next_run_goes_on(job: Job, small: Callable[..., None], size: str) -> None:
     small(job.state, size)
     for _ in range(2):
@@ -130,7 +130,10 @@ def test_a_database_file_without_the_right_to_write_waits(modest: Job) -> None:
 # -- damage
 
 
-@pytest.mark.parametrize(("start", "end"), [(0.0, 0.01), (0.1, 0.9), (0.5, 1.0)])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [pytest.param(0.0, 0.01, marks=pytest.mark.proof), (0.1, 0.9), pytest.param(0.5, 1.0, marks=pytest.mark.proof)],
+)
 def test_a_damaged_mirror_is_named_with_the_way_to_a_new_one_and_no_row_is_rewritten(job: Job, start: float, end: float) -> None:
     assert job.once().exit == 0
     mirror = job.state / "mirror.db"

@@ -77,7 +77,9 @@ def test_postgres_that_is_down_for_three_cycles_holds_up_nothing_and_catches_up(
     assert ran.exit == 0, ran.all
     assert both.differences() == []
     assert max(ran.asked.values()) <= QUIET
-    assert both.call("status", "--json").document["destinations"]["postgres"] == {"behind": 0, "dead": 0, "error": None}
+    assert both.call("status", "--json").document["destinations"]["postgres"] == {
+        "behind": 0, "behind_seconds": None, "dead": 0, "error": None,
+    }  # fmt: skip
 
 
 def test_a_destination_added_later_fills_itself_from_the_mirror_without_a_request(both: Job) -> None:

@@ -381,3 +381,12 @@ def test_whatever_airtable_s_undocumented_behaviour_is_the_rows_are_right(tmp_pa
     for row in (*changed, long, email()):
         assert list(destination.rows(row.stream, keys=[row.key])) == [destination.rendered(row)]
     place.close()
+
+
+@pytest.mark.parametrize("kind", [Kind.TOO_LARGE, Kind.WRONG_TYPE])
+def test_an_answer_to_a_reading_that_makes_no_sense_is_only_a_failure(airtable: AirtablePlace, kind: Kind) -> None:
+    destination = ready(airtable)
+    deliver(destination, task())
+    airtable.sandbox.faults.at(1, Fault(kind), face="airtable", times=9)
+    with pytest.raises(Transient):
+        list(destination.live(TASKS))

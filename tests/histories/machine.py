@@ -25,7 +25,7 @@ from syncjob.destinations.airtable_fields import FIELDS
 from syncjob.http.limits import SHARES, Limiter, Window
 from syncjob.sandbox import Sandbox
 from syncjob.sources import missive, teamwork
-from syncjob.sources.api import Api, basic, bearer
+from syncjob.sources.api import Api
 from syncjob.sources.missive import Missive
 from syncjob.sources.teamwork import Teamwork
 from syncjob.spool import Leaf, Spool
@@ -34,7 +34,7 @@ from tests.airtable_wire import wire_session
 from tests.contracts.airtable import KNOWN
 from tests.histories.plan import Plan
 from tests.walks.bench import Clock, Crash, Fuse, FusedStore
-from tests.wire import WireSession
+from tests.wire import WireSession, wired_api
 
 PAGED = {"teamwork": teamwork, "missive": missive}
 PAGES = {
@@ -230,12 +230,10 @@ class Machine:
         self.destinations = [DestinationPart(make(), self.store, self.local) for make in self.places.values()]
 
     def _api(self, name: str) -> Api:
-        keys = {"teamwork": basic(self.sandbox.teamwork_key), "missive": bearer(self.sandbox.missive_token)}
-        urls = {"teamwork": self.sandbox.teamwork_url, "missive": self.sandbox.missive_url}
         limiter = Limiter([Window(100_000, 60)], SHARES, self.local, self.state / f"{name}.limits")
-        return Api(
-            name, urls[name], keys[name], limiter, self.local, key_setting=f"{name.upper()}_KEY", tries=self.plan.tries,
-            max_bytes=SMALL_CAP, session=self.sessions[name], jitter=self.rng.random,
+        return wired_api(
+            name, self.sandbox, self.local, self.sessions[name], limiter,
+            tries=self.plan.tries, max_bytes=SMALL_CAP, jitter=self.rng.random,
         )  # fmt: skip
 
     def stop(self) -> None:

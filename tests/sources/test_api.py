@@ -462,6 +462,15 @@ def test_an_answer_above_the_cap_is_given_up_at_once(new_api: Callable[..., Api]
         assert api.requests == 1
 
 
+def test_an_answer_above_a_calls_own_cap_counts_as_413(new_api: Callable[..., Api]) -> None:
+    body = b'{"a": "' + b"x" * 300_000 + b'"}'
+    with Host(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body) as host:
+        api = new_api(host.url)
+        call = Call("bodies", "/messages/1,2", accept=(413,), most_bytes=200_000)
+        answer = api.get(call, "full")
+        assert (answer.status, answer.body, api.requests) == (413, b"", 1)
+
+
 @pytest.mark.parametrize("status", [b"301 Moved\r\nLocation: /elsewhere", b"422 Unprocessable", b"401 Unauthorized"])
 def test_of_an_error_only_the_beginning_is_read(new_api: Callable[..., Api], status: bytes) -> None:
     with Host(b"HTTP/1.1 " + status + b"\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 200_000 + b"...") as host:

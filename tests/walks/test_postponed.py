@@ -178,3 +178,14 @@ def test_questions_that_wait_outlive_a_restart(bench: Bench) -> None:
     bench.reopen()
     assert cycle(bench) == ""
     assert bench.differences_of("email") == []
+
+
+def test_a_refused_conversation_does_not_hold_a_quiet_account_for_ever(bench: Bench) -> None:
+    cycle(bench)
+    key = min(email["thread_id"] for email in bench.sandbox.truth.emails().values())
+    bench.sandbox.world.missive.add_message(key)
+    bench.sandbox.faults.always(f"{key}/messages", Fault("403"))
+    told = [cycle(bench, wait=600) for _ in range(5)]
+    assert [bool(each) for each in told] == [True, True, False, False, False]
+    assert dead(bench) == [("thread", key)]
+    assert checkpoint(bench) >= bench.clock.now() - timedelta(minutes=1)

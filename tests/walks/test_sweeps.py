@@ -40,9 +40,12 @@ def delete_message(bench: Bench) -> None:
     bench.sandbox.world.missive.delete_message(sorted(bench.sandbox.truth.emails())[7])
 
 
-@pytest.mark.parametrize("face", ["teamwork", "missive"])
-def test_every_path_and_its_way_back(face: str) -> None:
-    assert all(NEVER not in ways for ways in seen_by(Switches(), face).values())
+NO_SIDELOADS = Switches(teamwork_sideloads="absent")
+
+
+@pytest.mark.parametrize(("face", "switches"), [("teamwork", Switches()), ("missive", Switches()), ("teamwork", NO_SIDELOADS)])
+def test_every_path_and_its_way_back(face: str, switches: Switches) -> None:
+    assert all(NEVER not in ways for ways in seen_by(switches, face).values())
 
 
 def test_a_sweep_of_what_is_known_asks_little(tmp_path: Path) -> None:
@@ -66,8 +69,7 @@ KEPT = {"moved out of sight", "project access lost", "conversation access lost"}
 def test_every_path_and_its_way_back_with_every_switch(name: str, position: object, switches: Switches) -> None:
     seen = seen_by(switches, name.partition("_")[0])
     kept = KEPT if position == 403 else set()
-    hidden = {"project deleted"} if name == "teamwork_sideloads" and position in ("empty", "absent") else set()
-    assert {path for path, (gone, back) in seen.items() if NEVER in (gone, back)} <= kept | hidden
+    assert {path for path, (gone, back) in seen.items() if NEVER in (gone, back)} <= kept
 
 
 def asked_sweep(bench: Bench, *names: str) -> None:
@@ -177,5 +179,12 @@ def test_a_sweep_whose_controls_went_meanwhile_gives_up_and_the_next_one_finds_w
             bench.cycle("teamwork", wait=301)
     assert all(walk["finished_at"] for walk in bench.walks("teamwork.tasks"))
     sweep(bench, "teamwork")
+    assert bench.differences_of("task") == []
+    bench.close()
+
+
+def test_a_project_is_named_where_only_the_directories_tell_which_it_is(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, seed=3, tasks=12, switches=Switches(teamwork_sideloads="empty", teamwork_tasklist_meta=False))
+    bench.run("teamwork")
     assert bench.differences_of("task") == []
     bench.close()
