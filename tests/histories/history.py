@@ -239,13 +239,7 @@ class History:
                 return
             self.clock.at += 3600
             self._cycle(Rhythm(POLL), allow=allow)
-        if not self._only_refused():
-            self.outcome.violations.append("broke: something still waits after all this time")
-
-    def _only_refused(self) -> bool:
-        """Whether all that waits is access that was lost: while nothing else of its kind is answered, it could be an outage."""
-        errors = self.machine.errors
-        return self.sandbox.switches.missive_lost_access == 403 and bool(errors) and all("Forbidden" in error for error in errors)
+        self.outcome.violations.append("broke: something still waits after all this time")
 
 
 def _rule(lot: Callable[[], Fault | None], path: str | None = None) -> Rule:

@@ -260,19 +260,13 @@ class Judge:
         return (key if stream == TASKS else row["thread_id"]) in blind
 
     def _is_kept(self, stream: str, key: str, row: Mapping[str, Any], blind: set[str]) -> bool:
-        """Whether a record that is gone may stay live: access was refused (403), no answer says that its project is deleted, or
-        no sweep could tell."""
+        """Whether a record that is gone may stay live: access was refused (403), or no sweep could tell."""
         switches, world = self._machine.sandbox.switches, self._machine.sandbox.world
         if self._is_blind(stream, key, row, blind):
             return True
         if stream == TASKS:
             task = world.teamwork.tasks.get(int(key))
-            if task is None:
-                return False
-            project = world.teamwork.projects[world.teamwork.tasklists[task.tasklist_id].project_id]
-            if project.status == "deleted" and switches.teamwork_sideloads in ("empty", "absent"):
-                return True
-            return switches.teamwork_lost_access == 403 and not world.teamwork.may_see(task, world.teamwork.me)
+            return switches.teamwork_lost_access == 403 and task is not None and not world.teamwork.may_see(task, world.teamwork.me)
         homes = {world.missive.survivor(home) for home in self._chronicle.threads[key]} & world.missive.conversations.keys()
         lost = any(world.missive.me not in world.missive.conversations[home].flags for home in homes)
         return switches.missive_lost_access == 403 and lost
