@@ -18,7 +18,7 @@ import syncjob.sources.proof
 import syncjob.sources.teamwork
 from syncjob.absorb import _advance, _take_in, take_in
 from syncjob.core.errors import SyncjobError
-from syncjob.core.model import Batch, Page
+from syncjob.core.model import Batch, Gone, Page
 from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
 from syncjob.http import answers
@@ -185,23 +185,25 @@ def sweep_refetch_off() -> list[Any]:
 
 
 def merge_deletes() -> list[Any]:
-    """A conversation that answers with another id is taken for gone."""
-    look = Missive._look
+    """A message that answers with another conversation than it was listed in is taken for gone."""
+    read = Missive._read_bodies
 
-    def rash(source: Missive, walk: Any, stream: str, key: str, answer: Any, known: Any) -> Page | None:
-        merged = stream == "missive.conversations" and answer.status == 200 and key.encode() not in answer.body
-        return None if merged else look(source, walk, stream, key, answer, known)
+    def rash(source: Missive, walk: Any, call: Any, answer: Any, known: Any) -> Page:
+        page, homes = read(source, walk, call, answer, known), dict(call.about["wants"])
+        moved = [each for each in page.records if homes.get(each.key, each.parent) != each.parent]
+        gone = {each.key: replace(each, gone=Gone("merged")) for each in moved}
+        return replace(page, records=tuple(gone.get(each.key, each) for each in page.records))
 
-    return [patch.object(Missive, "_look", rash)]
+    return [patch.object(Missive, "_read_bodies", rash)]
 
 
 def position_before_delivery() -> list[Any]:
     """A destination's position is saved, then its rows."""
     deliver = DestinationPart._deliver
 
-    def hasty(part: DestinationPart, batch: Batch) -> None:
-        part.destination.deliver(Batch((), batch.position))
-        deliver(part, batch)
+    def hasty(part: DestinationPart, batch: Batch) -> Any:
+        part._write(Batch((), batch.position))
+        return deliver(part, batch)
 
     return [patch.object(DestinationPart, "_deliver", hasty)]
 
