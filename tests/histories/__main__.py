@@ -49,7 +49,7 @@ def _many(seeds: range, jobs: int) -> int:
 def _mutate(names: list[str], seeds: range, jobs: int) -> int:
     found = []
     with Pool(jobs) as pool:
-        for caught in pool.imap(partial(hunt, seeds=seeds), names):
+        for caught in pool.imap_unordered(partial(hunt, seeds=seeds), names):
             found.append(caught)
             print(table([caught]).splitlines()[-1], flush=True)
     print(table(found))
