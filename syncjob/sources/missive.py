@@ -313,6 +313,8 @@ class Missive:
         ]
         here = {each.id for each in found} | {each.key for each in rejected}
         missing = {key: home for key, home in asked.items() if key not in here}
+        if missing and len(asked) == 1:  # neither shown nor not found: asked again at once, it would be for ever
+            raise Transient("the answer does not show the message that was asked for", hint="the next run asks again")
         again = split(missing, 200, walk, known, relisted=relisted) if missing else Page()
         settled = tuple(("body", key) for key in asked if key not in missing) + again.settled
         return replace(again, records=tuple(records), rejected=rejected, settled=settled)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from syncjob.core.errors import Transient
 from syncjob.core.model import EMAILS, Answer, Want
 from syncjob.sources.missive import BODIES, BODIES_BYTES, Missive
 
@@ -56,3 +57,10 @@ def test_all_are_asked_and_small_ones_go_together_again() -> None:
         count, wants = ask(source, wants, 1000)
         largest = max(count, largest)
     assert largest >= BODIES // 2
+
+
+def test_a_message_that_its_own_answer_leaves_out_is_no_question_without_end() -> None:
+    source = Missive()
+    call = source.want_call(WANTS[:1], Nothing())  # type: ignore[arg-type]
+    with pytest.raises(Transient):
+        source._read_bodies(None, call, Answer(200, b'{"messages": []}'), Nothing())  # type: ignore[arg-type]
