@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from syncjob.core.errors import Transient
+from syncjob.core.errors import Forbidden
 from syncjob.core.model import CONVERSATIONS, EMAILS, SUSPECT, Call, Json, Page, Walk, Want
 from syncjob.core.ports import Known
 from syncjob.sources.mails import Conversation
@@ -56,7 +56,7 @@ def emails_of(wants: Iterable[Want]) -> tuple[tuple[str, str], ...]:
 
 def split(asked: Mapping[str, str], status: int, walk: Walk | None, known: Known, *, relisted: Collection[str]) -> Page:
     """Ask a failed batch again in halves. A single message that is not there is suspected if it was there; if it never was,
-    its conversation is listed once more. Raises Transient if that showed it again: a route that finds nothing proves nothing."""
+    its conversation is listed once more. Raises Forbidden if that showed it again: a route that finds nothing proves nothing."""
     owner = walk.id if walk else None
     if len(asked) > 1 or status == 200:
         most = 1 if status == 200 else len(asked) // 2
@@ -69,7 +69,7 @@ def split(asked: Mapping[str, str], status: int, walk: Walk | None, known: Known
     if walk and row and row.data is not None and row.deleted_at is None:
         return Page(wants=(Want(SUSPECT, EMAILS, key, walk=walk.id),), settled=settled)
     if key in relisted:
-        raise Transient(f"message {key} is listed, but not found by its id", hint="the next run asks again")
+        raise Forbidden(f"message {key} is listed, but not found by its id", hint="the next run asks again")
     parent = known.rows(CONVERSATIONS, [home]).get(home)
     about = {**whole_thread((parent and parent.version) or ""), "relisted": True}
     return Page(sighted=((EMAILS, key),), wants=(Want("thread", CONVERSATIONS, home, about, owner),), settled=settled)
