@@ -57,9 +57,11 @@ def test_held_deletions_are_named_and_released_by_a_word(tmp_path: Path) -> None
         assert "python -m syncjob once --sweep --allow-deletes" in text
         assert deleted_emails(tmp_path) == 0
 
+        before = len(sandbox.requests("missive"))
         exit_, _ = run(tmp_path, sandbox, allow_deletes=True)
         assert exit_ == 0
         assert deleted_emails(tmp_path) == gone
+        assert len(sandbox.requests("missive")) - before < 15, "the trash says it all: no mail is looked up by itself"
 
 
 def delete_threads(sandbox: Sandbox) -> None:

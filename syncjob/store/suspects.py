@@ -34,7 +34,7 @@ def _sighted(stream: Any, key: Any) -> sa.Exists:
     return sa.exists().where(sightings.c.walk == WALK, sightings.c.stream == stream, sightings.c.key == key)
 
 
-parents = rows.alias("parents")
+parents, going = rows.alias("parents"), deletions.alias("going")
 UNMET = _suspects(
     sa.select(rows.c.stream, rows.c.key).where(
         rows.c.stream == STREAM, *LIVE, rows.c.observed < sa.bindparam("first"), ~_sighted(rows.c.stream, rows.c.key)
@@ -51,6 +51,7 @@ HELD = _suspects(
     .join(deletions, (deletions.c.stream == rows.c.stream) & (deletions.c.key == rows.c.key))
     .where(rows.c.stream == STREAM, *LIVE, deletions.c.held, deletions.c.walk != WALK)
     .where(_sighted(sa.literal(CONVERSATIONS), rows.c.parent))
+    .where(~sa.exists().where(going.c.stream == CONVERSATIONS, going.c.key == rows.c.parent))  # with which it would go anyway
 )  # a sweep shows the conversation, not that the message is still missing in it
 UNKNOWN = _suspects(sa.select(strangers.c.stream, strangers.c.key).where(strangers.c.stream == STREAM))
 MEET = insert(sightings).from_select(
