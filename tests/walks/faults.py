@@ -36,11 +36,11 @@ ONCE, STUBBORN = 1, TRIES
 SCENES = [(face, phase) for face in ("teamwork", "missive") for phase in ("backfill", "changes", "sweep")]
 STREAMS = {"teamwork": TASKS, "missive": EMAILS}
 WHAT = {"teamwork": ("task",), "missive": ("email", "attachment")}
-CALM_CYCLES = {"teamwork": 1, "missive": 2}
-"""Missive's trash and junk take turns, so it needs two cycles to see everything."""
 PAUSE = 301
 """Seconds between two cycles: longer than questions ever wait."""
 
+UNTIMED = {("teamwork", Kind.LIMIT_BODY_ONLY)}
+"""Teamwork's errors have no field for the seconds to wait."""
 REFUSED = {Kind.LIMIT, Kind.LIMIT_BODY_ONLY, Kind.LIMIT_HTTP_DATE}
 HELD_OFF = {Kind.LIMIT_EMPTY, Kind.LIMIT_400}
 NO_ANSWER = {
@@ -62,6 +62,25 @@ class Case:
     at: int
     times: int
 
+    @property
+    def holds_off(self) -> bool:
+        """A refusal that does not say for how long: more than is slept, so the cycle ends there."""
+        return self.kind in HELD_OFF or (self.face, self.kind) in UNTIMED
+
+    @property
+    def calm_cycles(self) -> int:
+        """How many cycles mend it: where no sweep looks at everything, Missive's trash and junk take turns."""
+        return 2 if self.face == "missive" and self.phase != "sweep" else 1
+
+    @property
+    def exits(self) -> set[int]:
+        """The exit codes that the contract has for it. A status may be an answer, according to what was asked."""
+        if self.kind == Kind.UNAUTHORIZED:
+            return {2}
+        if self.kind in HARMLESS or self.holds_off or (self.kind in REFUSED | NO_ANSWER and self.times == ONCE):
+            return {0}
+        return {0, 3}  # 0 if all came in all the same, which `play` checks
+
 
 @dataclass(frozen=True, slots=True)
 class Played:
@@ -70,15 +89,6 @@ class Played:
     case: Case
     exit: int
     wrong: tuple[str, ...]
-
-
-def exits(kind: Kind, times: int) -> set[int]:
-    """The exit codes that the contract has for a fault. A status may be an answer, according to what was asked."""
-    if kind == Kind.UNAUTHORIZED:
-        return {2}
-    if kind in HARMLESS | HELD_OFF or (kind in REFUSED | NO_ANSWER and times == ONCE):
-        return {0}
-    return {0, 3}  # 0 if all came in all the same, which `play` checks
 
 
 @dataclass
@@ -99,11 +109,11 @@ class Stage:
         self.sandbox.faults.at(case.at, Fault(case.kind), face=self.face, times=case.times)
         with self._bench() as bench:
             exit_ = self._cycle(bench)
-            wrong = [f"exit {exit_}"] * (exit_ not in exits(case.kind, case.times)) + self._unsafe(bench, case)
-            if exit_ == 0 and case.kind not in HELD_OFF | LIES:
+            wrong = [f"exit {exit_}"] * (exit_ not in case.exits) + self._unsafe(bench, case)
+            if exit_ == 0 and not case.holds_off and case.kind not in LIES:
                 wrong += [f"exit 0, but {line}" for line in self._unread(bench)]
             self.sandbox.faults.clear()
-            for _ in range(CALM_CYCLES[self.face]):
+            for _ in range(case.calm_cycles):
                 bench.clock.at += PAUSE
                 self._ask_sweep(bench, also=case.kind in LIES)
                 after = self._cycle(bench)
