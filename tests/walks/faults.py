@@ -1,12 +1,19 @@
-"""Each fault at each request of a cycle: what the source makes of it. `python -m tests.walks.faults` prints the table."""
+"""Each fault at each request of a cycle: what the source makes of it.
 
+    python -m tests.walks.faults [--scene teamwork:sweep]
+
+prints what goes wrong as it happens, a line per scene, and the table.
+"""
+
+import argparse
 import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from random import Random
 from unittest.mock import patch
@@ -17,6 +24,8 @@ from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Sandbox
 from syncjob.sandbox.faults import Fault, Kind
 from syncjob.sources import missive, teamwork
+from syncjob.store import store
+from syncjob.store.engine import open_engine
 
 from .bench import OVERLAP, POLL, Bench, Clock, new_folder
 from .edits import edit_mails, edit_tasks
@@ -27,11 +36,11 @@ ONCE, STUBBORN = 1, TRIES
 SCENES = [(face, phase) for face in ("teamwork", "missive") for phase in ("backfill", "changes", "sweep")]
 STREAMS = {"teamwork": TASKS, "missive": EMAILS}
 WHAT = {"teamwork": ("task",), "missive": ("email", "attachment")}
-CALM_CYCLES = {"teamwork": 1, "missive": 2}
-"""Missive's trash and junk take turns, so it needs two cycles to see everything."""
 PAUSE = 301
 """Seconds between two cycles: longer than questions ever wait."""
 
+UNTIMED = {("teamwork", Kind.LIMIT_BODY_ONLY)}
+"""Teamwork's errors have no field for the seconds to wait."""
 REFUSED = {Kind.LIMIT, Kind.LIMIT_BODY_ONLY, Kind.LIMIT_HTTP_DATE}
 HELD_OFF = {Kind.LIMIT_EMPTY, Kind.LIMIT_400}
 NO_ANSWER = {
@@ -53,6 +62,25 @@ class Case:
     at: int
     times: int
 
+    @property
+    def holds_off(self) -> bool:
+        """A refusal that does not say for how long: more than is slept, so the cycle ends there."""
+        return self.kind in HELD_OFF or (self.face, self.kind) in UNTIMED
+
+    @property
+    def calm_cycles(self) -> int:
+        """How many cycles mend it: where no sweep looks at everything, Missive's trash and junk take turns."""
+        return 2 if self.face == "missive" and self.phase != "sweep" else 1
+
+    @property
+    def exits(self) -> set[int]:
+        """The exit codes that the contract has for it. A status may be an answer, according to what was asked."""
+        if self.kind == Kind.UNAUTHORIZED:
+            return {2}
+        if self.kind in HARMLESS or self.holds_off or (self.kind in REFUSED | NO_ANSWER and self.times == ONCE):
+            return {0}
+        return {0, 3}  # 0 if all came in all the same, which `play` checks
+
 
 @dataclass(frozen=True, slots=True)
 class Played:
@@ -61,15 +89,6 @@ class Played:
     case: Case
     exit: int
     wrong: tuple[str, ...]
-
-
-def exits(kind: Kind, times: int) -> set[int]:
-    """The exit codes that the contract has for a fault. A status may be an answer, according to what was asked."""
-    if kind == Kind.UNAUTHORIZED:
-        return {2}
-    if kind in HARMLESS | HELD_OFF or (kind in REFUSED | NO_ANSWER and times == ONCE):
-        return {0}
-    return {0, 3}  # 0 if all came in all the same, which `play` checks
 
 
 @dataclass
@@ -84,18 +103,17 @@ class Stage:
     edited: float = 0.0
     start: float = 0.0
     cost: int = 0
-    plays: Iterator[int] = field(default_factory=lambda: iter(range(10**9)))
 
     def play(self, case: Case) -> Played:
         """The cycle with the fault, then calm ones; looked at after each."""
         self.sandbox.faults.at(case.at, Fault(case.kind), face=self.face, times=case.times)
         with self._bench() as bench:
             exit_ = self._cycle(bench)
-            wrong = [f"exit {exit_}"] * (exit_ not in exits(case.kind, case.times)) + self._unsafe(bench, case)
-            if exit_ == 0 and case.kind not in HELD_OFF | LIES:
+            wrong = [f"exit {exit_}"] * (exit_ not in case.exits) + self._unsafe(bench, case)
+            if exit_ == 0 and not case.holds_off and case.kind not in LIES:
                 wrong += [f"exit 0, but {line}" for line in self._unread(bench)]
             self.sandbox.faults.clear()
-            for _ in range(CALM_CYCLES[self.face]):
+            for _ in range(case.calm_cycles):
                 bench.clock.at += PAUSE
                 self._ask_sweep(bench, also=case.kind in LIES)
                 after = self._cycle(bench)
@@ -115,7 +133,7 @@ class Stage:
     def _bench(self) -> Iterator[Bench]:
         self.clock.at = self.start
         self.sandbox.forget_pages()
-        folder = self.folder.with_name(f"play-{next(self.plays)}")
+        folder = self.folder.with_name("play")
         shutil.copytree(self.folder, folder)
         bench = WiredBench(folder, sandbox=self.sandbox, clock=self.clock)
         self._ask_sweep(bench)
@@ -169,6 +187,7 @@ def stage(face: str, phase: str) -> Iterator[Stage]:
         folder = stack.enter_context(new_folder())
         for module, name, value in ((teamwork, "PAGE_SIZE", 5), (missive, "LIST_LIMIT", 3), (missive, "BODIES", 4)):
             stack.enter_context(patch.object(module, name, value))
+        stack.enter_context(patch.object(store, "open_engine", cache(open_engine)))  # a play's file is at the same place as the last one's
         bench = WiredBench(folder / "before", seed=3, tasks=24, conversations=4)
         found = Stage(face, phase, folder / "before", bench.sandbox, bench.clock)
         if phase != "backfill":
@@ -210,6 +229,11 @@ def cases(stage: Stage) -> list[Case]:
     return [Case(stage.face, stage.phase, kind, at, times) for kind in Kind for at in positions for times in (ONCE, STUBBORN)]
 
 
+def report(played: list[Played]) -> list[str]:
+    """A line per case that went wrong."""
+    return [f"{each.case}: {'; '.join(each.wrong[:3])}" for each in played if each.wrong]
+
+
 def table(played: list[Played]) -> str:
     """A line per fault, a column per scene: how often, and with which exit codes."""
     scenes = list(dict.fromkeys((each.case.face, each.case.phase) for each in played))
@@ -220,15 +244,27 @@ def table(played: list[Played]) -> str:
             codes = Counter(each.exit for each in played if each.case.kind == kind and (each.case.face, each.case.phase) == scene)
             cells.append(f"{', '.join(f'{count} x exit {code}' for code, count in sorted(codes.items())):<26}")
         lines.append(f"{kind.value:<18}" + "".join(cells))
-    wrong = [f"{each.case}: {'; '.join(each.wrong[:3])}" for each in played if each.wrong]
+    wrong = report(played)
     return "\n".join([*lines, *wrong, f"{len(played)} combinations run, {len(wrong)} went wrong"])
 
 
-def main() -> int:
+def run(face: str, phase: str) -> list[Played]:
+    """Every case of a scene; says at once what goes wrong."""
     played = []
-    for scene in SCENES:
-        with stage(*scene) as found:
-            played += [found.play(case) for case in cases(found)]
+    with stage(face, phase) as found:
+        for case in cases(found):
+            played.append(found.play(case))
+            for line in report(played[-1:]):
+                print(line, flush=True)
+    print(f"{face} {phase}: {len(played)} combinations, {len(report(played))} went wrong", flush=True)
+    return played
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.walks.faults")
+    parser.add_argument("--scene", choices=[":".join(scene) for scene in SCENES])
+    asked = parser.parse_args().scene
+    played = [each for scene in SCENES if asked in (None, ":".join(scene)) for each in run(*scene)]
     print(table(played))
     return any(each.wrong for each in played)
 

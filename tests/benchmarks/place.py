@@ -1,0 +1,115 @@
+"""Where contenders work: the server with the answers, PostgreSQL, an empty database and folder for each."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import psycopg2
+import requests
+
+from tests.cli.pg import PostgresServer
+
+from .server import CONTROL
+from .tasks import Tasks
+
+ROOT = Path(__file__).parents[2]
+NUMBERS = count(1)
+SECOND = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A contender's own folder and database, and where the server is."""
+
+    folder: Path
+    dsn: str
+    site: str
+
+    def written(self) -> int:
+        """Rows inserted, updated and deleted so far, by PostgreSQL's own counters, without anybody's bookkeeping."""
+        query = (
+            "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables "
+            r"WHERE relname NOT LIKE '\_dlt%' AND relname <> 'syncjob_position'"
+        )
+        with closing(psycopg2.connect(self.dsn)) as connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            return int(cursor.fetchone()[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What all contenders share."""
+
+    tasks: Tasks
+    site: str
+    server: PostgresServer
+    folder: Path
+
+    @contextmanager
+    def place(self) -> Iterator[Place]:
+        """An empty database and folder for one of them, removed in the end."""
+        name = f"bench{next(NUMBERS)}"
+        self.server.do(f"CREATE DATABASE {name}")
+        (self.folder / name).mkdir()
+        yield Place(self.folder / name, self.server.dsn_of(name), self.site)
+        self.server.do(f"DROP DATABASE {name} WITH (FORCE)")
+        shutil.rmtree(self.folder / name)
+
+
+class Counts:
+    """The server's control: which data set it shows, and how many requests it had."""
+
+    def __init__(self, site: str) -> None:
+        self._url = site + CONTROL
+
+    def show(self, changed_at: float) -> None:
+        """The data set that changed then; 0: the one before that."""
+        requests.get(f"{self._url}at/{changed_at}", timeout=600).raise_for_status()
+
+    def take(self) -> int:
+        """The number of requests since the last time. Every one of them was answered."""
+        found = requests.get(f"{self._url}counts", timeout=60).json()
+        assert found["unknown"] == 0, f"{found['unknown']} requests had no answer"
+        return int(found["requests"])
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[str]:
+    """The server of a process of its own; where it answers."""
+    command = [sys.executable, "-m", "tests.benchmarks.server", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            assert process.stdout
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.kill()
+
+
+@contextmanager
+def postgres() -> Iterator[PostgresServer]:
+    """A server with PostgreSQL's own defaults: what is committed is on the disk."""
+    server = PostgresServer(fsync=True)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+@contextmanager
+def staged(tasks: int) -> Iterator[Stage]:
+    """The server with so many tasks, and PostgreSQL."""
+    now = time.time()
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        postgres() as server,
+        serving("--tasks", str(tasks), "--now", str(now)) as site,
+    ):
+        yield Stage(Tasks(tasks, now), site, server, Path(folder))

@@ -1,0 +1,104 @@
+"""`python -m tests.benchmarks.server --tasks N --mails N`: the vendors' answers, by a process of its own, and counted.
+
+It looks up bytes and sends them, so that what is measured is the contender. Tasks answer as Teamwork v3, mails as Missive.
+"""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Callable
+from email.utils import formatdate
+from functools import lru_cache
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from .tasks import LIST, Tasks
+
+ANSWERS = 512
+"""So many are kept ready to send."""
+CONTROL = "/bench/"
+PERSON = json.dumps({"person": {"id": 501, "firstName": "Ada", "lastName": "Quill"}}).encode()
+
+
+class Site:
+    """What is asked and what is answered, without a socket."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self._asked = self._unknown = 0
+        self._kept: Callable[[str], bytes | None]
+        self._show(None)
+
+    def answer(self, target: str) -> bytes | None:
+        """The body for a request; None: there is no such thing."""
+        if target.startswith(CONTROL):
+            return self._control(target.removeprefix(CONTROL))
+        body = self._kept(target)
+        self._asked += 1
+        self._unknown += body is None
+        return body
+
+    def _control(self, word: str) -> bytes:
+        """Show the data set that changed `at/TIME`, the first one `at/0`; either way, how many requests there were since the last word."""
+        counts = json.dumps({"requests": self._asked, "unknown": self._unknown}).encode()
+        self._asked = self._unknown = 0
+        if word.startswith("at/"):
+            self._show(float(word.removeprefix("at/")) or None)
+        return counts
+
+    def _show(self, changed_at: float | None) -> None:
+        self._tasks.change(changed_at)
+        self._kept = lru_cache(ANSWERS)(self._answer)
+
+    def _answer(self, target: str) -> bytes | None:
+        parts = urlsplit(target)
+        path, asked = unquote(parts.path), dict(parse_qsl(parts.query))
+        if path == LIST:
+            return self._list(asked)
+        return PERSON if path.endswith("/me.json") else None
+
+    def _list(self, asked: dict[str, str]) -> bytes:
+        assert not {"ids", "fields[tasks]"} & asked.keys(), "no case needs that"
+        assert (asked["orderBy"], asked["orderMode"]) == ("updatedat", "asc")
+        assert asked["include"], "everybody gets the same bytes"
+        after = "9" if asked.get("showDeleted") == "true" else asked.get("updatedAfter")  # nothing is deleted here
+        return self._tasks.page(after, int(asked["page"]), int(asked["pageSize"]))
+
+
+class Connection(asyncio.Protocol):
+    """HTTP/1.1, GET only, kept open."""
+
+    def __init__(self, site: Site) -> None:
+        self._site, self._buffer = site, b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while b"\r\n\r\n" in self._buffer:
+            head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+            self._send(self._site.answer(head.split(b" ", 2)[1].decode()))
+
+    def _send(self, body: bytes | None) -> None:
+        status, date = "404 Not Found" if body is None else "200 OK", formatdate(usegmt=True)
+        head = f"HTTP/1.1 {status}\r\nDate: {date}\r\nContent-Type: application/json\r\nContent-Length: {len(body or b'')}\r\n\r\n"
+        self._transport.write(head.encode() + (body or b""))
+
+
+async def serve(site: Site) -> None:
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(site), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tasks", type=int, default=0)
+    parser.add_argument("--now", type=float, required=True, help="when the data sets were made: the same time gives the same ones")
+    options = parser.parse_args()
+    asyncio.run(serve(Site(Tasks(options.tasks, options.now))))
+
+
+if __name__ == "__main__":
+    main()
