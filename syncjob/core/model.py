@@ -3,9 +3,11 @@
 Call -> Answer -> Page -> Plan -> Row -> FeedRow -> Receipt
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 Json: TypeAlias = Any
@@ -41,13 +43,22 @@ class Call:
     most_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """What came back for a `Call`: raw, with the server's own time (`Date`), if it gave one."""
 
     status: int
     body: bytes
     date: datetime | None = None
+
+    @cached_property
+    def payload(self) -> Mapping[str, Json] | None:
+        """Its JSON object; None for a login page, nothing, a list or half an object. Parsed once: that is a large part of reading."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return found if isinstance(found, dict) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,11 +108,6 @@ def largest_limit(body: bytes) -> int | None:
     return int(found[1]) if found else None
 
 
-def is_object(body: bytes) -> bool:
-    """Is it JSON, and an object? A login page, nothing, a list or half an object is not."""
-    return parsed_object(body) is not None
-
-
 def parsed_object(body: bytes) -> dict[str, Json] | None:
     """The JSON object, or None."""
     try:

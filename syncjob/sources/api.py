@@ -164,7 +164,7 @@ class Api:
     def _judge(self, call: Call, answer: Answer, headers: Mapping[str, str]) -> None:
         """Return if this is an answer, else raise what it is instead."""
         status = answer.status
-        if status == 200 and not answers.is_object(answer.body):
+        if status == 200 and answer.payload is None:
             raise _Again("it answered something that is not JSON", f"If this stays, check {self._url_setting}.")
         if status == 200 or status in call.accept:
             return

@@ -10,16 +10,12 @@ from syncjob.core.model import Answer, Json, Rejection
 from syncjob.core.text import clean
 
 LONGEST_ID = 200
-STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def parsed(answer: Answer, expected: str) -> Mapping[str, Json]:
     """The answer's JSON object. Raises Transient unless it has the `expected` member: that is a failure, never "no rows"."""
-    try:
-        found = json.loads(answer.body)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or expected not in found:
+    found = answer.payload
+    if found is None or expected not in found:
         raise Transient(f"the answer has no `{expected}`", hint="the vendor may be having trouble; the next run tries again")
     return found
 
@@ -61,7 +57,7 @@ def reason(error: Exception | str) -> str:
 
 def stamp(time: datetime) -> str:
     """A time in whole seconds, UTC, as vendors and tables write it."""
-    return time.astimezone(UTC).strftime(STAMP) if time.year >= 1000 else time.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
+    return time.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
 
 
 def instant(text: str | None) -> datetime | None:

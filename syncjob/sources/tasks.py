@@ -4,6 +4,7 @@ Shapes from https://apidocs.teamwork.com/docs/teamwork/endpoints-by-object/tasks
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -65,14 +66,14 @@ class Task(BaseModel):
     def list_id(self) -> int | None:
         return self.tasklistId or (self.tasklist.id if self.tasklist else None)
 
-    @property
+    @cached_property
     def people(self) -> list[tuple[str, str]]:
         """Everyone assigned, as (section, id)."""
         by_type = {(link.type, str(link.id)) for link in self.assignees if link.type in PEOPLE}
         by_ids = zip(PEOPLE, (self.assigneeUserIds, self.assigneeCompanyIds, self.assigneeTeamIds), strict=True)
         return sorted(by_type | {(section, str(id_)) for section, ids in by_ids for id_ in ids})
 
-    @property
+    @cached_property
     def labels(self) -> list[tuple[str, str]]:
         """Its tags, as (section, id)."""
         return sorted({("tags", str(id_)) for id_ in (*self.tagIds, *(link.id for link in self.tags))})

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,7 +31,10 @@ RANK: Mapping[str, int] = {
 
 
 def _sight() -> Insert:
-    statement = insert(sightings)
+    """For keys of one verdict, bound as one value (see `bound`): a walk over everything does little else."""
+    each: Any = sa.select(sa.bindparam("walk"), sa.bindparam("stream"), sa.column("value"), sa.bindparam("verdict"))
+    keys = each.select_from(sa.func.json_each(sa.bindparam("keys")).table_valued("value")).where(sa.true())
+    statement = insert(sightings).from_select(["walk", "stream", "key", "verdict"], keys)
     rank = [sa.case(RANK, value=verdict) for verdict in (statement.excluded.verdict, sightings.c.verdict)]
     key = ["walk", "stream", "key"]
     return statement.on_conflict_do_update(index_elements=key, set_={"verdict": statement.excluded.verdict}, where=rank[0] > rank[1])
@@ -51,12 +55,7 @@ SIGHTED = sa.select(sightings.c.key).where(
     sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream"), among(sightings.c.key)
 )
 OWNED = wants.c.source == sa.bindparam("source"), wants.c.walk.is_not_distinct_from(sa.bindparam("walk"))
-WANTED = (
-    sa.select(wants.c.kind, wants.c.stream, wants.c.key, wants.c.about, wants.c.walk, wants.c.tries, wants.c.most, wants.c.not_before)
-    .where(*OWNED, wants.c.kind == sa.bindparam("kind"), sa.or_(wants.c.not_before.is_(None), wants.c.not_before <= sa.bindparam("now")))
-    .order_by(wants.c.not_before.nulls_first(), wants.c.id)
-    .limit(sa.bindparam("most"))
-)
+WANT_COLUMNS = [wants.c[name] for name in Want.__dataclass_fields__]
 WAITING = sa.select(sa.func.min(wants.c.not_before)).where(*OWNED)
 SETTLE = wants.delete().where(
     wants.c.source == sa.bindparam("source_"), wants.c.kind == sa.bindparam("kind_"), wants.c.key == sa.bindparam("key_")
@@ -77,6 +76,18 @@ TAKE_OVER = sightings.delete().where(
 )
 STREAM = streams.select().where(streams.c.stream == sa.bindparam("stream"))
 SOURCE = sources.select().where(sources.c.source == sa.bindparam("source"))
+
+
+@cache
+def _wanted(kinds: tuple[str, ...]) -> sa.CompoundSelect[Any]:
+    """The first questions of each of these kinds, in the order of the kinds: one statement, since every step begins with it."""
+    due = sa.or_(wants.c.not_before.is_(None), wants.c.not_before <= sa.bindparam("now"))
+    order = wants.c.not_before.nulls_first(), wants.c.id
+    first = [
+        sa.select(*WANT_COLUMNS).where(*OWNED, wants.c.kind == kind, due).order_by(*order).limit(sa.bindparam("most_wanted")).subquery()
+        for kind in kinds
+    ]
+    return sa.union_all(*(sa.select(each) for each in first))
 
 
 class Walks:
@@ -126,9 +137,11 @@ class Walks:
 
     def sight(self, walk: int, verdicts: Mapping[tuple[str, str], str]) -> None:
         """Note that a walk met these keys, and its verdict on each."""
-        found = [{"walk": walk, "stream": stream, "key": key, "verdict": verb} for (stream, key), verb in verdicts.items()]
-        if found:
-            self._connection.execute(SIGHT, found)
+        alike: dict[tuple[str, str], list[str]] = {}
+        for (stream, key), verdict in verdicts.items():
+            alike.setdefault((stream, verdict), []).append(key)
+        for (stream, verdict), keys in alike.items():
+            self._connection.execute(SIGHT, {"walk": walk, "stream": stream, "verdict": verdict, "keys": bound(keys)})
 
     def sighted(self, walk: int, stream: str, keys: Collection[str]) -> frozenset[str]:
         """Which of these keys the walk has met."""
@@ -173,8 +186,8 @@ class Walks:
 
     def wanted(self, source: str, walk: int | None, kinds: Iterable[str], now: datetime, *, limit: int = 20) -> list[Want]:
         """The oldest questions of a walk that may be asked now, a few of each kind; those that failed come last."""
-        asked = {"source": source, "walk": walk, "now": now, "most": limit}
-        return [Want(*want) for kind in kinds for want in self._connection.execute(WANTED, asked | {"kind": kind})]
+        asked = {"source": source, "walk": walk, "now": now, "most_wanted": limit}
+        return [Want(*want) for want in self._connection.execute(_wanted(tuple(kinds)), asked)]
 
     def wanted_already(self, source: str, kind: str, keys: Collection[str]) -> dict[str, Mapping[str, Json]]:
         """Which of these keys are wanted, and the `about` of each."""

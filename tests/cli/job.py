@@ -1,4 +1,4 @@
-"""`python -m syncjob` as cron runs it: a process of its own, with nothing but an environment."""
+"""`python -m syncjob` as cron runs it: a process of its own, with nothing but an environment. Most are spared the start of Python."""
 
 import base64
 import json
@@ -15,10 +15,10 @@ from typing import Any
 
 from syncjob.sandbox import Sandbox
 
+from .forks import PATIENCE, ROOT, forks
 from .pg import PASSWORD
 from .rows import difference
 
-ROOT = Path(__file__).parents[2]
 SCREEN = 24
 
 
@@ -53,6 +53,8 @@ class Job:
     dsn: str | None = None
     through: Sequence[str] = ()
     """A program that starts ours, with its flags."""
+    forked: bool = True
+    """Whether a command that is called to its end may be spared the start of Python."""
 
     @property
     def state(self) -> Path:
@@ -69,10 +71,17 @@ class Job:
     def call(self, *args: str, **env: str) -> Ran:
         """Any command, to its end. Whatever it prints, a traceback or a secret is never part of it."""
         before, began = self._counts(), time.monotonic()
-        with self.started(*args, **env) as process:
-            out, err = process.communicate(timeout=120)
+        exit_, out, err = self._forked(args, env) if self.forked and not self.through else self._anew(args, env)
         self.check(out + err)
-        return Ran(process.returncode, out, err, time.monotonic() - began, self._counts() - before)
+        return Ran(exit_, out, err, time.monotonic() - began, self._counts() - before)
+
+    def _forked(self, args: Sequence[str], env: Mapping[str, str]) -> tuple[int, str, str]:
+        return forks().run(self.folder, self.env(**env), *args)
+
+    def _anew(self, args: Sequence[str], env: Mapping[str, str]) -> tuple[int, str, str]:
+        with self.started(*args, **env) as process:
+            out, err = process.communicate(timeout=PATIENCE)
+        return process.returncode, out, err
 
     @contextmanager
     def started(self, *args: str, **env: str) -> Iterator[subprocess.Popen[str]]:

@@ -15,8 +15,8 @@ import pytest
 
 from syncjob.sandbox import Fault, Kind, Sandbox
 
-from .forks import Forks
-from .job import ROOT, Job
+from .forks import forks
+from .job import Job
 
 BODY = "b0dy-of-a-mail"
 TASK_KEY, MAIL_TOKEN = "tkn_k3y-of-tasks", "missive_pat-t0ken-of-mails"
@@ -45,16 +45,15 @@ class Listener:
     """Runs commands, and keeps everything that was said anywhere."""
 
     job: Job
-    forks: Forks
     bug: str = ""
     said: list[str] = field(default_factory=list)
     exits: list[int] = field(default_factory=list)
 
     def run(self, command: str = "once", *args: str, **env: str) -> str:
-        exit_, said = self.forks.run(self.job.folder, self.job.env(**env), command, *args, first=self.bug)
+        exit_, out, err = forks().run(self.job.folder, self.job.env(**env), command, *args, first=self.bug)
         self.exits.append(exit_)
-        self.said.append(said)
-        return said
+        self.said.append(out + err)
+        return out + err
 
     def everything(self, **env: str) -> None:
         """A failing run in each form, and all that can be asked about it afterwards."""
@@ -75,14 +74,6 @@ class Listener:
         return "\n".join([*self.said, *logs])
 
 
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    """One for all, since they have nothing in common but their modules."""
-    forks = Forks(ROOT)
-    yield forks
-    forks.stop()
-
-
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """A small world whose every mail and task has a text that must not be seen."""
@@ -98,11 +89,11 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def listener(tmp_path: Path, sandbox: Sandbox, dsn: str, forks: Forks) -> Iterator[Listener]:
+def listener(tmp_path: Path, sandbox: Sandbox, dsn: str) -> Iterator[Listener]:
     """At the end, nothing of all that it heard may be secret."""
     with_password = dsn.replace(dsn.partition("://postgres:")[2].partition("@")[0], quote(PASSWORD, safe=""))
     more = {"TEAMWORK_API_KEY": TASK_KEY, "MISSIVE_API_TOKEN": MAIL_TOKEN, "LOG_LEVEL": "DEBUG", "HTTP_TIMEOUT_SECONDS": "1"}
-    listener = Listener(Job(tmp_path, sandbox, more=more, dsn=with_password), forks)
+    listener = Listener(Job(tmp_path, sandbox, more=more, dsn=with_password))
     yield listener
     heard = listener.heard()
     assert heard

@@ -11,6 +11,9 @@ from time import monotonic
 from tests.histories.history import Outcome, play
 from tests.histories.mutations import MUTATIONS, hunt, table
 
+AT_ONCE = 100
+"""After so many histories, how far it is."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.histories", description=__doc__)
@@ -36,14 +39,20 @@ def _one(seed: int, *, verbose: bool) -> int:
 
 
 def _many(seeds: range, jobs: int) -> int:
-    began, outcomes = monotonic(), []
+    began, outcomes = monotonic(), list[Outcome]()
     for outcome in _played(seeds, jobs):
         outcomes.append(outcome)
         if outcome.violations:
             print(f"{outcome.violations[0][:180]}\n    python -m tests.histories --seed {outcome.seed} -v", flush=True)
+        if len(outcomes) % AT_ONCE == 0:
+            print(_so_far(outcomes, began), flush=True)
+    print(f"{_so_far(outcomes, began)}, {_counts(outcomes)}")
+    return any(outcome.violations for outcome in outcomes)
+
+
+def _so_far(outcomes: list[Outcome], began: float) -> str:
     failed = sum(bool(outcome.violations) for outcome in outcomes)
-    print(f"{len(outcomes)} histories, {failed} with violations, {_counts(outcomes)}, {monotonic() - began:.0f} s")
-    return bool(failed)
+    return f"{len(outcomes)} histories, {failed} with violations, {monotonic() - began:.0f} s"
 
 
 def _mutate(names: list[str], seeds: range, jobs: int) -> int:
