@@ -6,7 +6,6 @@
 import sys
 from collections import Counter
 from random import Random
-from typing import Any
 
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Switches
