@@ -49,6 +49,7 @@ def _want() -> Insert:
 
 # The statements of every step, made once: putting one together costs more than running it.
 OPEN = sa.select(*WALK_COLUMNS).where(walks.c.stream == sa.bindparam("stream"), walks.c.finished_at.is_(None)).order_by(walks.c.id)
+GET = sa.select(*WALK_COLUMNS).where(walks.c.id == sa.bindparam("id"))
 SIGHT, WANT = _sight(), _want()
 SIGHTED = sa.select(sightings.c.key).where(
     sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream"), among(sightings.c.key)
@@ -60,6 +61,8 @@ WANTED = (
     .order_by(wants.c.not_before.nulls_first(), wants.c.id)
     .limit(sa.bindparam("most"))
 )
+_KINDS = sa.func.json_each(sa.bindparam("kinds")).table_valued("key", "value")
+WANTED_KINDS = sa.select(_KINDS.c.value).where(sa.exists().where(*OWNED, wants.c.kind == _KINDS.c.value)).order_by(_KINDS.c.key)
 WAITING = sa.select(sa.func.min(wants.c.not_before)).where(*OWNED)
 SETTLE = wants.delete().where(
     wants.c.source == sa.bindparam("source_"), wants.c.kind == sa.bindparam("kind_"), wants.c.key == sa.bindparam("key_")
@@ -99,11 +102,11 @@ class Walks:
 
     def get(self, id_: int) -> Walk:
         """A walk as it stands now."""
-        return Walk(*self._connection.execute(sa.select(*WALK_COLUMNS).where(walks.c.id == id_)).one())
+        return Walk(*self._connection.execute(GET, {"id": id_}).one())
 
     def has(self, id_: int) -> bool:
         """Whether there is such a walk."""
-        return self._connection.execute(sa.select(walks.c.id).where(walks.c.id == id_)).first() is not None
+        return self._connection.execute(GET, {"id": id_}).first() is not None
 
     def open(self, stream: str) -> list[Walk]:
         """The walks under way, oldest first."""
@@ -176,10 +179,12 @@ class Walks:
         if owned := [each for each in new if each["walk"]]:
             self._connection.execute(TAKE_OVER, owned)
 
-    def wanted(self, source: str, walk: int | None, kinds: Iterable[str], now: datetime, *, limit: int = 20) -> list[Want]:
+    def wanted(self, source: str, walk: int | None, kinds: Collection[str], now: datetime, *, limit: int = 20) -> list[Want]:
         """The oldest questions of a walk that may be asked now, a few of each kind; those that failed come last."""
-        asked = {"source": source, "walk": walk, "now": now, "most": limit}
-        return [Want(*want) for kind in kinds for want in self._connection.execute(WANTED, asked | {"kind": kind})]
+        owned = {"source": source, "walk": walk}
+        found = self._connection.execute(WANTED_KINDS, owned | {"kinds": bound(kinds)}).scalars().all()  # mostly none
+        asked = owned | {"now": now, "most": limit}
+        return [Want(*want) for kind in found for want in self._connection.execute(WANTED, asked | {"kind": kind})]
 
     def wanted_already(self, source: str, kind: str, keys: Collection[str]) -> dict[str, Mapping[str, Json]]:
         """Which of these keys are wanted, and the `about` of each."""
