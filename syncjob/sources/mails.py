@@ -14,7 +14,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from syncjob.core.model import CONVERSATIONS, EMAILS, Gone, Json, Record
 from syncjob.sources.payload import from_epoch, stamp
-from syncjob.sources.text import html_to_text
 
 MERGED = "merged into another"
 """Why a conversation is gone whose messages are not: they belong to another one now."""
@@ -152,9 +151,15 @@ def email_record(message: Message, conversation: Record, ours: Collection[str], 
         "source_links": {},
         "attachments": [_attachment(each, html or "") for each in message.attachments],
     }
-    body = None if html is None else {"body_html": html, "body_text": html_to_text(html)}
+    body = None if html is None else {"body_html": html, "body_text": _readable(html)}
     found = Record(EMAILS, message.id, data, version, from_epoch(message.updated_at), conversation.key, body, proven=True)
     return in_conversation(found, conversation)
+
+
+def _readable(html: str) -> str:
+    from syncjob.sources.text import html_to_text  # slow to import, and a quiet cycle never comes here
+
+    return html_to_text(html)
 
 
 def in_conversation(email: Record, conversation: Record) -> Record:

@@ -47,7 +47,7 @@ def open_engine(path: Path) -> sa.Engine:
     @sa.event.listens_for(engine, "begin")
     def _begun(connection: sa.Connection) -> None:
         mode = connection.get_execution_options().get("begin", "DEFERRED")
-        connection.exec_driver_sql(f"BEGIN {mode}")
+        connection.connection.cursor().execute(f"BEGIN {mode}")  # to the driver: it is in every transaction, and needs nothing else
 
     return engine
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,14 +56,7 @@ SIGHTED = sa.select(sightings.c.key).where(
     sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream"), among(sightings.c.key)
 )
 OWNED = wants.c.source == sa.bindparam("source"), wants.c.walk.is_not_distinct_from(sa.bindparam("walk"))
-WANTED = (
-    sa.select(wants.c.kind, wants.c.stream, wants.c.key, wants.c.about, wants.c.walk, wants.c.tries, wants.c.most, wants.c.not_before)
-    .where(*OWNED, wants.c.kind == sa.bindparam("kind"), sa.or_(wants.c.not_before.is_(None), wants.c.not_before <= sa.bindparam("now")))
-    .order_by(wants.c.not_before.nulls_first(), wants.c.id)
-    .limit(sa.bindparam("most"))
-)
-_KINDS = sa.func.json_each(sa.bindparam("kinds")).table_valued("key", "value")
-WANTED_KINDS = sa.select(_KINDS.c.value).where(sa.exists().where(*OWNED, wants.c.kind == _KINDS.c.value)).order_by(_KINDS.c.key)
+WANT_COLUMNS = [wants.c[name] for name in Want.__dataclass_fields__]
 WAITING = sa.select(sa.func.min(wants.c.not_before)).where(*OWNED)
 SETTLE = wants.delete().where(
     wants.c.source == sa.bindparam("source_"), wants.c.kind == sa.bindparam("kind_"), wants.c.key == sa.bindparam("key_")
@@ -83,6 +77,18 @@ TAKE_OVER = sightings.delete().where(
 )
 STREAM = streams.select().where(streams.c.stream == sa.bindparam("stream"))
 SOURCE = sources.select().where(sources.c.source == sa.bindparam("source"))
+
+
+@cache
+def _wanted(kinds: tuple[str, ...]) -> sa.CompoundSelect[Any]:
+    """The first questions of each of these kinds, in the order of the kinds: one statement, since every step begins with it."""
+    due = sa.or_(wants.c.not_before.is_(None), wants.c.not_before <= sa.bindparam("now"))
+    order = wants.c.not_before.nulls_first(), wants.c.id
+    first = [
+        sa.select(*WANT_COLUMNS).where(*OWNED, wants.c.kind == kind, due).order_by(*order).limit(sa.bindparam("most_wanted")).subquery()
+        for kind in kinds
+    ]
+    return sa.union_all(*(sa.select(each) for each in first))
 
 
 class Walks:
@@ -179,12 +185,10 @@ class Walks:
         if owned := [each for each in new if each["walk"]]:
             self._connection.execute(TAKE_OVER, owned)
 
-    def wanted(self, source: str, walk: int | None, kinds: Collection[str], now: datetime, *, limit: int = 20) -> list[Want]:
+    def wanted(self, source: str, walk: int | None, kinds: Iterable[str], now: datetime, *, limit: int = 20) -> list[Want]:
         """The oldest questions of a walk that may be asked now, a few of each kind; those that failed come last."""
-        owned = {"source": source, "walk": walk}
-        found = self._connection.execute(WANTED_KINDS, owned | {"kinds": bound(kinds)}).scalars().all()  # mostly none
-        asked = owned | {"now": now, "most": limit}
-        return [Want(*want) for kind in found for want in self._connection.execute(WANTED, asked | {"kind": kind})]
+        asked = {"source": source, "walk": walk, "now": now, "most_wanted": limit}
+        return [Want(*want) for want in self._connection.execute(_wanted(tuple(kinds)), asked)]
 
     def wanted_already(self, source: str, kind: str, keys: Collection[str]) -> dict[str, Mapping[str, Json]]:
         """Which of these keys are wanted, and the `about` of each."""

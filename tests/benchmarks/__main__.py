@@ -1,47 +1,40 @@
 """`python -m tests.benchmarks [--peers] [--rows N] [--cases a,b,...] [--repeat N] [--json FILE]`: syncjob, its peers, the floors."""
 
 import argparse
+import os
 from pathlib import Path
 
-from .chains import save_rows, take_turns
-from .contenders import OURS, SQLITE, Contender, dlt, floors, syncjob
-from .place import staged
+from . import cases
+from .cases import CASES, Options, measure
+from .environment import installed
 from .results import Run, load, merged, save
 from .table import table
-
-CASES = "abcdefghi"
+from .targets import verdicts
 
 
 def main() -> None:
     options = _options()
-    runs = _measure(options)
-    if options.json:
-        runs = merged(load(options.json), runs)
-        save(options.json, runs)
-    print(table(runs))
+    old = load(options.json) if options.json else []
+    runs: list[Run] = []
+    how = Options(options.rows, options.repeat, installed(options.peers_folder) if options.peers else None)
+    for run in measure(options.cases.replace(",", ""), how, _say):
+        runs.append(run)
+        if options.json:
+            save(options.json, merged(old, runs))
+    print("", table(merged(old, runs)), "", *verdicts(merged(old, runs)), sep="\n")
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    help_text = {"description": __doc__, "epilog": cases.__doc__, "formatter_class": argparse.RawDescriptionHelpFormatter}
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", **help_text)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     parser.add_argument("--peers", action="store_true", help="dlt and singer-sdk too; they are installed if need be")
-    parser.add_argument("--peers-folder", type=Path, default=Path.home() / ".cache/syncjob-peers", help="their virtual environment, kept")
-    parser.add_argument("--rows", type=int, default=50_000, help="tasks; the other cases are scaled with it")
-    parser.add_argument("--cases", default=",".join(CASES), help="letters, separated by commas")
-    parser.add_argument("--repeat", type=int, default=3, help="how often everybody has a turn")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="add to these results, and show them all")
+    parser.add_argument("--peers-folder", type=Path, metavar="FOLDER", default=cache / "syncjob-peers", help="where, and kept: %(default)s")
+    parser.add_argument("--rows", type=int, default=50_000, metavar="N", help="tasks (%(default)s); the other cases are scaled with it")
+    parser.add_argument("--cases", default=",".join(CASES), metavar="a,b,…", help="%(default)s; none: only show what FILE has")
+    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="how often everybody has a turn (%(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="put the results there; other cases in it stay, and are shown too")
     return parser.parse_args()
-
-
-def _measure(options: argparse.Namespace) -> list[Run]:
-    cases = options.cases.replace(",", "")
-    with staged(options.rows) as stage:
-        save_rows(stage.tasks, stage.folder / "rows")
-        return list(take_turns(stage, _contenders(options, stage.folder / "rows"), cases, options.repeat, _say))
-
-
-def _contenders(options: argparse.Namespace, rows: Path) -> list[Contender]:
-    peers = [dlt(options.peers_folder / "bin/python")] if options.peers else []
-    return [*floors(rows), syncjob(OURS, "postgres"), syncjob(SQLITE, "sqlite"), *peers]
 
 
 def _say(line: str) -> None:

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from .contenders import COMPARED, Contender, environment
-from .floors import COLUMNS
+from .contenders import OURS, SQLITE, Contender, environment
+from .kinds import Source
 from .place import Counts, Place, Stage
 from .results import Run
-from .tasks import Row, Tasks
 
 MEASURE = Path(__file__).with_name("measure.py")
 POLLS = 3
@@ -26,42 +25,44 @@ def take_turns(stage: Stage, contenders: Sequence[Contender], cases: str, repeat
     for repetition in range(1, repeat + 1):
         for contender in contenders:
             with stage.place() as its:
-                for run in _chain(contender, cases, stage.tasks, its, polls):
+                for run in _chain(contender, cases, stage.source, its, polls):
                     say(f"{run.case} {repetition}/{repeat} {run.contender}: {run.wall:.2f} s")
                     yield run
 
 
-def _chain(contender: Contender, cases: str, tasks: Tasks, its: Place, polls: int) -> Iterator[Run]:
+def _chain(contender: Contender, cases: str, source: Source, its: Place, polls: int) -> Iterator[Run]:
     """The contender's steps up to the last that is asked for; what they leave must be right each time."""
     counts = Counts(its.site)
-    _show(counts, tasks, None)
+    _show(counts, source, None)
     last = max((contender.steps.find(case) for case in cases), default=-1)
-    for step in [step for step in contender.steps[: last + 1] if step == "a" or step in cases]:
+    for step in [step for step in contender.steps[: last + 1] if step == contender.steps[0] or step in cases]:
         if step == "c":
-            _show(counts, tasks, time.time())
+            _show(counts, source, time.time())
         for _ in range(polls if step == "e" else 1):
-            run = measured(contender, its, step, counts, tasks.count)
+            run = measured(contender, its, step, counts, source)
             if step in cases:
                 yield run
         if contender.rows:
-            check(contender.name, step, contender.rows(its), tasks.rows())
+            check(contender.name, step, contender.rows(its), source)
 
 
-def measured(contender: Contender, its: Place, case: str, counts: Counts, rows: int) -> Run:
+def measured(contender: Contender, its: Place, step: str, counts: Counts, source: Source) -> Run:
     """One step, in processes of its own. Raises if it fails."""
     counts.take()
     before, out = its.written(), its.folder / "out"
-    words = [word for command in contender.command(its, case) for word in ("--", *command)][1:]
+    words = [word for command in contender.command(its, step) for word in ("--", *command)][1:]
     measure = [sys.executable, "-IS", str(MEASURE), str(out), *words]
     told = json.loads(subprocess.run(measure, env=environment(contender, its), cwd=its.folder, stdout=subprocess.PIPE, check=True).stdout)
     if told["exit"]:
-        raise RuntimeError(f"{contender.name}, case {case}: {out.with_suffix('.err').read_text()[-3000:]}")
-    return Run(case, contender.name, rows, told["wall"], told["cpu"], told["memory"], counts.take(), its.written() - before)
+        raise RuntimeError(f"{contender.name}, case {step}: {out.with_suffix('.err').read_text()[-3000:]}")
+    allowed = source.allowed(step) if contender.name in (OURS, SQLITE) else None
+    numbers = (told["wall"], told["cpu"], told["memory"], counts.take(), allowed, its.written() - before)
+    return Run(step, contender.name, source.count, *numbers)
 
 
-def check(name: str, step: str, found: Iterable[tuple[str | None, ...]], expected: Iterable[Row]) -> None:
+def check(name: str, step: str, found: Iterable[tuple[str | None, ...]], source: Source) -> None:
     """The same rows, in whatever order."""
-    should = digest(tuple(None if row[column] is None else str(row[column]) for column in COMPARED) for row in expected)
+    should = digest(tuple(None if row[name] is None else str(row[name]) for name in source.kind.compared) for row in source.rows())
     if (has := digest(found)) != should:
         raise AssertionError(f"{name}, case {step}: {has[0]} rows, not the {should[0]} that the source has, or with other contents")
 
@@ -75,12 +76,12 @@ def digest(rows: Iterable[tuple[str | None, ...]]) -> tuple[int, int]:
     return number, total
 
 
-def save_rows(tasks: Tasks, file: Path) -> None:
+def save_rows(source: Source, file: Path) -> None:
     """The first data set for the floors."""
-    with file.open("wb") as out:
-        pickle.dump([[row[name] for name in COLUMNS] for row in tasks.rows()], out)
+    kind = source.kind
+    file.write_bytes(pickle.dumps((kind.table, kind.columns, [[row[name] for name in kind.columns] for row in source.rows()])))
 
 
-def _show(counts: Counts, tasks: Tasks, changed_at: float | None) -> None:
-    tasks.change(changed_at)
+def _show(counts: Counts, source: Source, changed_at: float | None) -> None:
+    source.change(changed_at)
     counts.show(changed_at or 0)

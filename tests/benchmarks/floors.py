@@ -1,28 +1,23 @@
-"""`python floors.py read URL | postgres ROWS DSN | sqlite ROWS FILE`: what no program can do without, written as plainly as it can be."""
+"""`python floors.py tasks|mails URL | postgres ROWS DSN | sqlite ROWS FILE`: what no program can do without, as plainly as it can be."""
 
 import io
 import pickle
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import requests
+from peers.crawl import mails
 
-COLUMNS = (
-    "task_id", "project_id", "project_name", "tasklist_id", "tasklist_name", "title", "description", "status", "priority", "progress",
-    "tags", "assignees", "parent_task_id", "start_at", "due_at", "created_at", "updated_at", "completed_at",
-)  # fmt: skip
-TYPES = {"progress": "bigint", "tags": "text[]", "assignees": "text[]", "start_at": "date", "due_at": "date"}
-TYPES |= dict.fromkeys(("created_at", "updated_at", "completed_at"), "timestamptz")
 BATCH = 1000
 IN_ARRAY = str.maketrans({"\\": "\\\\", '"': '\\"'})
 IN_COPY = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def read(url: str) -> None:
+def read_tasks(url: str) -> None:
     """All pages by their number, parsed."""
     session = requests.Session()
     page, more = 1, True
@@ -31,37 +26,47 @@ def read(url: str) -> None:
         page, more = page + 1, answer["meta"]["page"]["hasMore"]
 
 
-def postgres(rows: str, dsn: str) -> None:
+def read_mails(url: str) -> None:
+    """All lists and bodies, parsed."""
+    for _ in mails(requests.Session(), url):
+        pass
+
+
+def postgres(file: str, dsn: str) -> None:
     """COPY into a temporary table, then only what differs into the real one."""
-    definition = ", ".join(f"{name} {TYPES.get(name, 'text')}" for name in COLUMNS)
+    table, columns, rows = _load(file)
+    definition = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
-        cursor.execute(f"CREATE TABLE IF NOT EXISTS tasks ({definition}, PRIMARY KEY (task_id))")
-        cursor.execute("CREATE TEMP TABLE fresh (LIKE tasks) ON COMMIT DROP")
-        cursor.copy_expert("COPY fresh FROM STDIN", io.StringIO("".join(map(_copied, _load(rows)))))
-        cursor.execute(f"INSERT INTO tasks SELECT * FROM fresh ON CONFLICT (task_id) {_update('IS DISTINCT FROM')}")
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {table} ({definition}, PRIMARY KEY ({next(iter(columns))}))")
+        cursor.execute(f"CREATE TEMP TABLE fresh (LIKE {table}) ON COMMIT DROP")
+        cursor.copy_expert("COPY fresh FROM STDIN", io.StringIO("".join(map(_copied, rows))))
+        cursor.execute(f"INSERT INTO {table} SELECT * FROM fresh {_conflict(table, columns, 'IS DISTINCT FROM')}")
 
 
-def sqlite(rows: str, file: str) -> None:
+def sqlite(file: str, database: str) -> None:
     """An upsert by row, a thousand to a transaction."""
-    connection = sqlite3.connect(file)
+    table, columns, rows = _load(file)
+    connection = sqlite3.connect(database)
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(f"CREATE TABLE IF NOT EXISTS tasks ({', '.join(COLUMNS)}, PRIMARY KEY (task_id)) WITHOUT ROWID")
-    upsert = f"INSERT INTO tasks VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT (task_id) {_update('IS NOT')}"
-    values = [[str(value) if isinstance(value, list) else value for value in row] for row in _load(rows)]
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(columns)}, PRIMARY KEY ({next(iter(columns))}))")
+    upsert = f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))}) {_conflict(table, columns, 'IS NOT')}"
+    values = [[str(value) if isinstance(value, list) else value for value in row] for row in rows]
     for start in range(0, len(values), BATCH):
         with connection:
             connection.executemany(upsert, values[start : start + BATCH])
     connection.close()
 
 
-def _update(differs: str) -> str:
+def _conflict(table: str, columns: Mapping[str, str], differs: str) -> str:
     """What is to be done about a row that is there already: nothing, unless it differs."""
-    old, new = (", ".join(f"{table}.{name}" for name in COLUMNS[1:]) for table in ("tasks", "excluded"))
-    return f"DO UPDATE SET ({', '.join(COLUMNS[1:])}) = ({new}) WHERE ({old}) {differs} ({new})"
+    key, *others = columns
+    old, new = (", ".join(f"{place}.{name}" for name in others) for place in (table, "excluded"))
+    return f"ON CONFLICT ({key}) DO UPDATE SET ({', '.join(others)}) = ({new}) WHERE ({old}) {differs} ({new})"
 
 
-def _load(file: str) -> Sequence[Sequence[Any]]:
-    return pickle.loads(Path(file).read_bytes())
+def _load(file: str) -> tuple[str, Mapping[str, str], Sequence[Sequence[Any]]]:
+    found: tuple[str, Mapping[str, str], Sequence[Sequence[Any]]] = pickle.loads(Path(file).read_bytes())
+    return found
 
 
 def _copied(row: Sequence[Any]) -> str:
@@ -76,4 +81,4 @@ def _cell(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    {"read": read, "postgres": postgres, "sqlite": sqlite}[sys.argv[1]](*sys.argv[2:])
+    {"tasks": read_tasks, "mails": read_mails, "postgres": postgres, "sqlite": sqlite}[sys.argv[1]](*sys.argv[2:])

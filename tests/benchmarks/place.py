@@ -16,12 +16,11 @@ import requests
 
 from tests.cli.pg import PostgresServer
 
-from .server import CONTROL
-from .tasks import Tasks
+from .kinds import Source
+from .server import CONTROL, SOURCES
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = count(1)
-SECOND = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Place:
 class Stage:
     """What all contenders share."""
 
-    tasks: Tasks
+    source: Source
     site: str
     server: PostgresServer
     folder: Path
@@ -104,12 +103,12 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def staged(tasks: int) -> Iterator[Stage]:
-    """The server with so many tasks, and PostgreSQL."""
+def staged(source: str, number: int) -> Iterator[Stage]:
+    """The server with so many `tasks` or `mails`, and PostgreSQL."""
     now = time.time()
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         postgres() as server,
-        serving("--tasks", str(tasks), "--now", str(now)) as site,
+        serving(source, str(number), str(now)) as site,
     ):
-        yield Stage(Tasks(tasks, now), site, server, Path(folder))
+        yield Stage(SOURCES[source](number, now), site, server, Path(folder))

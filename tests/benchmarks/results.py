@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One step of one contender. Seconds, and megabytes at the peak."""
+    """One step of one contender. Seconds, megabytes at the peak, and how many requests the formula allows ours."""
 
     case: str
     contender: str
@@ -19,6 +19,7 @@ class Run:
     cpu: float
     memory: float
     requests: int
+    allowed: int | None
     written: int
 
 

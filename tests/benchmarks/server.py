@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.server --tasks N --mails N`: the vendors' answers, by a process of its own, and counted.
+"""`python -m tests.benchmarks.server tasks|mails COUNT NOW`: the vendors' answers, by a process of its own, and counted.
 
 It looks up bytes and sends them, so that what is measured is the contender. Tasks answer as Teamwork v3, mails as Missive.
 """
@@ -6,24 +6,26 @@ It looks up bytes and sends them, so that what is measured is the contender. Tas
 import argparse
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from .tasks import LIST, Tasks
+from .kinds import Source
+from .mails import Mails
+from .tasks import Tasks
 
 ANSWERS = 512
 """So many are kept ready to send."""
 CONTROL = "/bench/"
-PERSON = json.dumps({"person": {"id": 501, "firstName": "Ada", "lastName": "Quill"}}).encode()
+SOURCES: Mapping[str, type[Source]] = {"tasks": Tasks, "mails": Mails}
 
 
 class Site:
     """What is asked and what is answered, without a socket."""
 
-    def __init__(self, tasks: Tasks) -> None:
-        self._tasks = tasks
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._asked = self._unknown = 0
         self._kept: Callable[[str], bytes | None]
         self._show(None)
@@ -46,22 +48,12 @@ class Site:
         return counts
 
     def _show(self, changed_at: float | None) -> None:
-        self._tasks.change(changed_at)
+        self._source.change(changed_at)
         self._kept = lru_cache(ANSWERS)(self._answer)
 
     def _answer(self, target: str) -> bytes | None:
         parts = urlsplit(target)
-        path, asked = unquote(parts.path), dict(parse_qsl(parts.query))
-        if path == LIST:
-            return self._list(asked)
-        return PERSON if path.endswith("/me.json") else None
-
-    def _list(self, asked: dict[str, str]) -> bytes:
-        assert not {"ids", "fields[tasks]"} & asked.keys(), "no case needs that"
-        assert (asked["orderBy"], asked["orderMode"]) == ("updatedat", "asc")
-        assert asked["include"], "everybody gets the same bytes"
-        after = "9" if asked.get("showDeleted") == "true" else asked.get("updatedAfter")  # nothing is deleted here
-        return self._tasks.page(after, int(asked["page"]), int(asked["pageSize"]))
+        return self._source.answer(unquote(parts.path), dict(parse_qsl(parts.query)))
 
 
 class Connection(asyncio.Protocol):
@@ -94,10 +86,11 @@ async def serve(site: Site) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tasks", type=int, default=0)
-    parser.add_argument("--now", type=float, required=True, help="when the data sets were made: the same time gives the same ones")
+    parser.add_argument("source", choices=SOURCES)
+    parser.add_argument("count", type=int)
+    parser.add_argument("now", type=float, help="when the data were made: the same time gives the same ones")
     options = parser.parse_args()
-    asyncio.run(serve(Site(Tasks(options.tasks, options.now))))
+    asyncio.run(serve(Site(SOURCES[options.source](options.count, options.now))))
 
 
 if __name__ == "__main__":

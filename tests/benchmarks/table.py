@@ -1,36 +1,43 @@
 """One table of everything measured: medians, spread, and how many times longer than syncjob the others take."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from statistics import median
 
 from .contenders import OURS
 from .results import Run
 
-HEAD = ("case", "contender", "rows", "seconds", "spread", "rows/s", "x", "CPU s", "MB", "requests", "written")
+HEAD = ("case", "contender", "rows", "seconds", "from … to", "rows/s", "x", "CPU s", "MB", "requests", "formula", "written")
+NUMBERS = 2
+"""From this column on they are numbers, aligned to the right."""
 
 
 def table(runs: Sequence[Run]) -> str:
-    """All runs, one line for each case and contender. `x`: the seconds as a multiple of syncjob's into PostgreSQL."""
+    """All runs in Markdown, a line for each case, contender and size. `x`: the seconds as a multiple of syncjob's into PostgreSQL."""
     groups = {key: list(found) for key, found in groupby(sorted(runs, key=_key), key=_key)}
-    lines = [HEAD, *(_line(found, groups.get((case, OURS))) for (case, _), found in groups.items())]
+    lines = [HEAD, *(_line(found, groups.get((case, OURS, rows))) for (case, _, rows), found in groups.items())]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    rule = ["-" * (width - 1) + (":" if column >= NUMBERS else "-") for column, width in enumerate(widths)]
+    return "\n".join(_row(line, widths) for line in (lines[0], rule, *lines[1:]))
 
 
-def _key(run: Run) -> tuple[str, str]:
-    return run.case, run.contender
+def _key(run: Run) -> tuple[str, str, int]:
+    return run.case, run.contender, run.rows
 
 
-def _line(found: Sequence[Run], ours: Sequence[Run] | None) -> tuple[str, ...]:
-    one, wall = found[0], _median(run.wall for run in found)
-    spread = f"{min(run.wall for run in found):.2f} … {max(run.wall for run in found):.2f}"
-    ratio = f"{wall / _median(run.wall for run in ours):.2f}" if ours else ""
-    cpu, memory = (_median(getattr(run, name) for run in found) for name in ("cpu", "memory"))
-    numbers = (f"{one.rows:,}", f"{wall:.2f}", spread, f"{one.rows / wall:,.0f}", ratio, f"{cpu:.2f}", f"{memory:.0f}")
-    counts = (_median(getattr(run, name) for run in found) for name in ("requests", "written"))
-    return (one.case, one.contender, *numbers, *(f"{count:,.0f}" for count in counts))
+def _line(found: Sequence[Run], ours: Sequence[Run] | None) -> Sequence[str]:
+    case, contender, rows = _key(found[0])
+    walls = [run.wall for run in found]
+    wall = median(walls)
+    ratio = f"{wall / median(run.wall for run in ours):.2f}" if ours else ""
+    cpu, memory, requests, written = (median(getattr(run, name) for run in found) for name in ("cpu", "memory", "requests", "written"))
+    times = (f"{wall:.2f}", f"{min(walls):.2f} … {max(walls):.2f}", f"{rows / wall:,.0f}", ratio, f"{cpu:.2f}")
+    allowed = found[0].allowed
+    counts = (f"{memory:.0f}", f"{requests:,.0f}", "" if allowed is None else f"{allowed:,}", f"{written:,.0f}")
+    return (case, contender, f"{rows:,}", *times, *counts)
 
 
-def _median(numbers: Iterable[float]) -> float:
-    return median(numbers)
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    pairs = enumerate(zip(cells, widths, strict=True))
+    padded = [cell.rjust(width) if column >= NUMBERS else cell.ljust(width) for column, (cell, width) in pairs]
+    return f"| {' | '.join(padded)} |"

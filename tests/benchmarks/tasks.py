@@ -5,14 +5,14 @@ are asked for, so that the server stays small and quick. In the second data set 
 """
 
 import json
-import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from syncjob.sandbox import Request, Sandbox
+
+from .kinds import REST, SPAN, TASKS, UNSTORABLE, Row, dumps, plain, time_text
 
 LIST = "/projects/api/v3/tasks.json"
 FLAGS = {
@@ -22,15 +22,12 @@ FLAGS = {
 }  # fmt: skip
 """What every contender asks with: all that the user may see, and its names, oldest change first."""
 MADE, CHUNK = 5_000, 25
-SPAN, REST = 290 * 86_400, 3_600
-"""The tasks' times are spread over this long, up to so long ago: nothing is left in the overlap of a poll."""
 NEWS = 60
 """The changes of the second data set happened within so many seconds."""
+PERSON = dumps({"person": {"id": 501, "firstName": "Ada", "lastName": "Quill"}}).encode()
 ID, STAMP, TITLE = 987_654_321_987, "@stamp@", "@title@"
-UNSTORABLE = re.compile(r"\\u0000|[\ud800-\udfff]")
 FIRST_ID, CHANGED = 1_000_000, " (changed)"
 
-Row = Mapping[str, Any]
 Sections = Mapping[str, Mapping[str, bytes]]
 
 
@@ -43,7 +40,9 @@ class _Made:
 
 
 class Tasks:
-    """The two data sets. Pages and rows are those of number 1 after `change`."""
+    """The two data sets: another one after `change`."""
+
+    kind = TASKS
 
     def __init__(self, count: int, now: float) -> None:
         self._made, self._included = _make(min(count, MADE), now)
@@ -57,7 +56,22 @@ class Tasks:
         old = range(self.count)
         self._order = [n for n in old if not _changes(n)] + [n for n in old if _changes(n)] if now else old
 
-    def page(self, after: str | None, page: int, size: int) -> bytes:
+    def answer(self, path: str, asked: Mapping[str, str]) -> bytes | None:
+        """The body for a request; None: there is no such thing."""
+        if path != LIST:
+            return PERSON if path.endswith("/me.json") else None
+        assert not {"ids", "fields[tasks]"} & asked.keys(), "no case needs that"
+        assert (asked["orderBy"], asked["orderMode"]) == ("updatedat", "asc")
+        assert asked["include"], "everybody gets the same bytes"
+        after = "9" if asked.get("showDeleted") == "true" else asked.get("updatedAfter")  # nothing is deleted here
+        return self._page(after, int(asked["page"]), int(asked["pageSize"]))
+
+    def allowed(self, step: str) -> int:
+        """By the formula: a page of 250 shows the rows of the two seconds before it again; two for a quiet poll, one for the user."""
+        pages = {"a": 1 + self.count // 245, "b": 1 + self.count // 245, "c": 1 + self.count // 100 // 220, "e": 0}[step]
+        return pages + 3 * (step in "ab") + 2 * (step != "a")
+
+    def _page(self, after: str | None, page: int, size: int) -> bytes:
         """One answer of the list, inclusive of `after`."""
         first = bisect_left(self._order, after, key=self._stamp) if after else 0
         start = first + (page - 1) * size
@@ -83,9 +97,9 @@ class Tasks:
 
     def _stamp(self, n: int) -> str:
         if self._changed_at is not None and _changes(n):
-            return _time(self._changed_at - NEWS + NEWS * n // self.count)
+            return time_text(self._changed_at - NEWS + NEWS * n // self.count)
         tied = n - (n % 50 == 1)  # one of fifty shares its second with the one before it
-        return _time(self._first + tied * SPAN // self.count)
+        return time_text(self._first + tied * SPAN // self.count)
 
     def _sideload(self, shown: range | list[int]) -> bytes:
         """The names behind these rows, and a few more: they are kept by chunks of rows."""
@@ -101,17 +115,13 @@ def _changes(n: int) -> bool:
     return n % 100 == 7
 
 
-def _time(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _make(count: int, now: float) -> tuple[list[_Made], list[Sections]]:
     """Tasks of the sandbox that every database can hold word for word, and the names that each chunk of them needs."""
     sandbox = Sandbox(seed=7, tasks=count * 3 // 2 + 50, conversations=0, clock=lambda: now)
     truth = sandbox.truth.tasks()
     raws, names = _list(sandbox)
-    kept = [raw for raw in raws if str(raw["id"]) in truth and not UNSTORABLE.search(_dumps(raw))]
-    made = [_Made(_template(raw), _plain(truth[str(raw["id"])])) for raw in kept[:count]]
+    kept = [raw for raw in raws if str(raw["id"]) in truth and not UNSTORABLE.search(dumps(raw))]
+    made = [_Made(_template(raw), plain(truth[str(raw["id"])])) for raw in kept[:count]]
     return made, [_sections(kept[start : start + CHUNK], names) for start in range(0, len(made), CHUNK)]
 
 
@@ -142,18 +152,9 @@ def _sections(raws: list[Any], names: Mapping[str, Mapping[str, Any]]) -> Sectio
 
 
 def _pair(key: str, row: Any) -> bytes:
-    return f'"{key}":{_dumps(row)}'.encode()
+    return f'"{key}":{dumps(row)}'.encode()
 
 
 def _template(raw: Any) -> bytes:
-    text = _dumps(raw | {"id": ID, "updatedAt": STAMP, "name": raw["name"] + TITLE}).replace("%", "%%")
+    text = dumps(raw | {"id": ID, "updatedAt": STAMP, "name": raw["name"] + TITLE}).replace("%", "%%")
     return text.replace(str(ID), "%(id)d").replace(STAMP, "%(stamp)b").replace(TITLE, "%(title)b").encode()
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _plain(row: Row) -> Row:
-    """Times as Teamwork writes them."""
-    return {name: _time(int(value.timestamp())) if isinstance(value, datetime) else value for name, value in row.items()}

@@ -1,4 +1,4 @@
-"""`python tap_tasks.py URL [--state FILE]`: a tap made with singer-sdk, as documented. It prints for target-postgres."""
+"""`python tap_tasks.py URL [STATE]`: a tap made with singer-sdk, as documented. It prints for target-postgres."""
 
 import json
 import sys
@@ -51,5 +51,5 @@ class TeamworkTap(Tap):
 
 
 if __name__ == "__main__":
-    state = json.loads(Path(sys.argv[3]).read_text()) if sys.argv[2:] else None
+    state = json.loads(Path(sys.argv[2]).read_text()) if sys.argv[2:] else None
     TeamworkTap(config={}, state=state).sync_all()
