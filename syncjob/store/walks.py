@@ -50,6 +50,7 @@ def _want() -> Insert:
 
 # The statements of every step, made once: putting one together costs more than running it.
 OPEN = sa.select(*WALK_COLUMNS).where(walks.c.stream == sa.bindparam("stream"), walks.c.finished_at.is_(None)).order_by(walks.c.id)
+GET = sa.select(*WALK_COLUMNS).where(walks.c.id == sa.bindparam("id"))
 SIGHT, WANT = _sight(), _want()
 SIGHTED = sa.select(sightings.c.key).where(
     sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream"), among(sightings.c.key)
@@ -107,11 +108,11 @@ class Walks:
 
     def get(self, id_: int) -> Walk:
         """A walk as it stands now."""
-        return Walk(*self._connection.execute(sa.select(*WALK_COLUMNS).where(walks.c.id == id_)).one())
+        return Walk(*self._connection.execute(GET, {"id": id_}).one())
 
     def has(self, id_: int) -> bool:
         """Whether there is such a walk."""
-        return self._connection.execute(sa.select(walks.c.id).where(walks.c.id == id_)).first() is not None
+        return self._connection.execute(GET, {"id": id_}).first() is not None
 
     def open(self, stream: str) -> list[Walk]:
         """The walks under way, oldest first."""

@@ -189,3 +189,18 @@ def test_a_refused_conversation_does_not_hold_a_quiet_account_for_ever(bench: Be
     assert [bool(each) for each in told] == [True, True, False, False, False]
     assert dead(bench) == [("thread", key)]
     assert checkpoint(bench) >= bench.clock.now() - timedelta(minutes=1)
+
+
+def test_a_new_mail_that_only_its_list_shows_is_given_up_on_until_the_next_sweep(bench: Bench) -> None:
+    cycle(bench)
+    thread = min(email["thread_id"] for email in bench.sandbox.truth.emails().values())
+    new = bench.sandbox.world.missive.add_message(thread)
+    bench.sandbox.faults.always(f"/messages/{new}", Fault("404"))
+    told = [cycle(bench, wait=600) for _ in range(5)]
+    assert [bool(each) for each in told] == [True, True, False, False, False]
+    assert dead(bench) == [("body", new)]
+    bench.sandbox.faults.clear()
+    bench.rhythm = replace(bench.rhythm, sweep_asked=True)
+    bench.reopen()
+    assert cycle(bench) == ""
+    assert bench.differences_of("email") == []
