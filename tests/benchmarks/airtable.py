@@ -21,7 +21,7 @@ def deliver(tasks: int) -> Run:
     limits = Limits(airtable=Limits.documented().airtable)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, Sandbox(seed=7, tasks=tasks, conversations=0, limits=limits) as sandbox:
         env = {"PATH": os.environ["PATH"], "HOME": folder, "PYTHONPATH": str(ROOT), **_settings(sandbox)}
-        for command in (["init"], ["once", "--quiet"]):
+        for command in (["init", "airtable"], ["once", "--quiet"]):
             subprocess.run([sys.executable, "-m", "syncjob", *command], env=env, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         asked, rows = sandbox.requests("airtable"), len(sandbox.truth.tasks())
         held = len(sandbox.world.airtable.base.table("Tasks").records)
