@@ -25,6 +25,9 @@ ATTACHMENT_ROWS = 5000
 ROWS = sa.select(
     rows.c.stream, rows.c.key, rows.c.seq, rows.c.data, rows.c.deleted_at, bodies.c.body, sa.func.length(bodies.c.body)
 ).select_from(rows.outerjoin(bodies, (bodies.c.stream == rows.c.stream) & (bodies.c.key == rows.c.key)))  # fmt: skip
+AFTER = ROWS.where(rows.c.seq > sa.bindparam("after")).order_by(rows.c.seq).limit(sa.bindparam("most"))
+NEWEST_EPOCH = sa.select(epochs.c.epoch).order_by(epochs.c.first_seq.desc()).limit(1)
+EPOCH_OF = NEWEST_EPOCH.where(epochs.c.first_seq <= sa.bindparam("seq"))
 
 
 class Feed:
@@ -36,8 +39,7 @@ class Feed:
 
     def newest(self) -> Position:
         """Where a destination stands that has read everything."""
-        query = sa.select(epochs.c.epoch).order_by(epochs.c.first_seq.desc()).limit(1)
-        epoch = self._connection.execute(query).scalar() or ""
+        epoch = self._connection.execute(NEWEST_EPOCH).scalar() or ""
         return Position(self._mirror.meta("mirror"), epoch, self._mirror.newest_seq())
 
     def trusts(self, position: Position | None) -> bool:
@@ -53,7 +55,7 @@ class Feed:
 
     def after(self, seq: int, *, limit: int = BATCH_ROWS, size: int = BATCH_BYTES) -> Batch:
         """The next rows above `seq`, bodies included, bounded in rows and bytes."""
-        found = _bounded(self._rows(ROWS.where(rows.c.seq > seq).order_by(rows.c.seq).limit(limit)), size)
+        found = _bounded(self._rows(AFTER, {"after": seq, "most": limit}), size)
         newest = self.newest()
         through = found[-1].seq if found else newest.seq
         return Batch(tuple(found), Position(newest.mirror, self._epoch_of(through), through))
@@ -99,9 +101,9 @@ class Feed:
         taken = ROWS.where(rows.c.seq <= seq, ~refused, ~bare).order_by(rows.c.seq.desc()).limit(1)
         return [row for row, _ in (*self._rows(taken.where(rows.c.stream == stream)), *self._rows(taken))][:1]
 
-    def _rows(self, query: sa.Select[Any]) -> Iterator[tuple[FeedRow, int]]:
+    def _rows(self, query: sa.Select[Any], asked: Mapping[str, Any] | None = None) -> Iterator[tuple[FeedRow, int]]:
         """The rows and their sizes, fetched one by one: fifty large mails at a time would be more than a batch may hold."""
-        for stream, key, at, data, deleted_at, body, size in self._connection.execute(query.execution_options(yield_per=1)):
+        for stream, key, at, data, deleted_at, body, size in self._connection.execute(query, asked, execution_options={"yield_per": 1}):
             data = {**data, **(body or {})}
             if data.get("attachments"):
                 kept = kept_files(self._connection, [each["attachment_id"] for each in data["attachments"]])
@@ -109,8 +111,7 @@ class Feed:
             yield FeedRow(stream, key, at, data, deleted_at), 1000 + (size or 0) if data else BARE_BYTES
 
     def _epoch_of(self, seq: int) -> str:
-        query = sa.select(epochs.c.epoch).where(epochs.c.first_seq <= seq).order_by(epochs.c.first_seq.desc()).limit(1)
-        return self._connection.execute(query).scalar() or ""
+        return self._connection.execute(EPOCH_OF, {"seq": seq}).scalar() or ""
 
     def note(self, name: str, *, seq: int | None, now: datetime, level: bool, error: str | None) -> None:
         """Keep for `status` how far a destination was when it was last asked; its own position decides."""

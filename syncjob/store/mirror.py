@@ -54,6 +54,8 @@ NAMES = sa.select(names.c.id, names.c.value).where(names.c.source == sa.bindpara
 NAMES_OF = NAMES.where(among(names.c.id))
 REDIGEST = rows.update().where(rows.c.stream == sa.bindparam("s"), rows.c.key == sa.bindparam("k")).values(digest=sa.bindparam("digest"))
 META = sa.select(meta.c.value).where(meta.c.name == sa.bindparam("name"))
+SET_META = insert(meta)
+SET_META = SET_META.on_conflict_do_update(index_elements=["name"], set_={"value": SET_META.excluded.value})
 
 
 class Mirror:
@@ -198,8 +200,7 @@ class Mirror:
 
     def set_meta(self, name: str, value: str) -> None:
         """Keep one of the store's own facts."""
-        statement = insert(meta).values(name=name, value=value)
-        self._connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value}))
+        self._connection.execute(SET_META, {"name": name, "value": value})
 
 
 def _values(change: Change, observed: int, seq: int | None) -> dict[str, Any]:

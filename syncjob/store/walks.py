@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from syncjob.core.model import PROOF, Change, Json, Walk, Want
+from syncjob.core.questions import FAR
 from syncjob.store.mirror import among, bound
 from syncjob.store.tables import deletions, sightings, sources, streams, walks, wants
 
@@ -50,6 +51,7 @@ def _want() -> Insert:
 
 # The statements of every step, made once: putting one together costs more than running it.
 OPEN = sa.select(*WALK_COLUMNS).where(walks.c.stream == sa.bindparam("stream"), walks.c.finished_at.is_(None)).order_by(walks.c.id)
+GET = sa.select(*WALK_COLUMNS).where(walks.c.id == sa.bindparam("id"))
 SIGHT, WANT = _sight(), _want()
 SIGHTED = sa.select(sightings.c.key).where(
     sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream"), among(sightings.c.key)
@@ -81,8 +83,9 @@ SOURCE = sources.select().where(sources.c.source == sa.bindparam("source"))
 @cache
 def _wanted(kinds: tuple[str, ...]) -> sa.CompoundSelect[Any]:
     """The first questions of each of these kinds, in the order of the kinds: one statement, since every step begins with it."""
-    due = sa.or_(wants.c.not_before.is_(None), wants.c.not_before <= sa.bindparam("now"))
-    order = wants.c.not_before.nulls_first(), wants.c.id
+    time = wants.c.not_before
+    due = sa.or_(time.is_(None), time <= sa.bindparam("now"), time > sa.bindparam("far"))
+    order = time.nulls_first(), wants.c.id
     first = [
         sa.select(*WANT_COLUMNS).where(*OWNED, wants.c.kind == kind, due).order_by(*order).limit(sa.bindparam("most_wanted")).subquery()
         for kind in kinds
@@ -107,11 +110,11 @@ class Walks:
 
     def get(self, id_: int) -> Walk:
         """A walk as it stands now."""
-        return Walk(*self._connection.execute(sa.select(*WALK_COLUMNS).where(walks.c.id == id_)).one())
+        return Walk(*self._connection.execute(GET, {"id": id_}).one())
 
     def has(self, id_: int) -> bool:
         """Whether there is such a walk."""
-        return self._connection.execute(sa.select(walks.c.id).where(walks.c.id == id_)).first() is not None
+        return self._connection.execute(GET, {"id": id_}).first() is not None
 
     def open(self, stream: str) -> list[Walk]:
         """The walks under way, oldest first."""
@@ -186,7 +189,7 @@ class Walks:
 
     def wanted(self, source: str, walk: int | None, kinds: Iterable[str], now: datetime, *, limit: int = 20) -> list[Want]:
         """The oldest questions of a walk that may be asked now, a few of each kind; those that failed come last."""
-        asked = {"source": source, "walk": walk, "now": now, "most_wanted": limit}
+        asked = {"source": source, "walk": walk, "now": now, "far": now + FAR, "most_wanted": limit}
         return [Want(*want) for want in self._connection.execute(_wanted(tuple(kinds)), asked)]
 
     def wanted_already(self, source: str, kind: str, keys: Collection[str]) -> dict[str, Mapping[str, Json]]:

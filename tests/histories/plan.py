@@ -13,6 +13,8 @@ LIES = (Kind.PREVIOUS_PAGE, Kind.DATE_SKEWED, Kind.FORBIDDEN, Kind.EMPTY_LIST)
 """Answers that look right and are wrong: what was missed because of them is found by a sweep, not by a poll."""
 FAULTS = tuple(kind for kind in Kind if kind not in (*LIES, Kind.NOT_FOUND))
 SWEEPS = True
+NET_SHARE, POSTGRES_SHARE = 0.03, 0.05
+"""Of the histories, how many have what takes longer. Drawn apart, so that the others stay what they are."""
 BY_ID = r"/tasks/\d+\.json|/messages/|/conversations/[0-9a-f-]+$"
 
 
@@ -42,6 +44,8 @@ class Plan:
     ending: str = "sweep"
     ties: int = 0
     pages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    net: bool = False  # whether the sources are asked over real HTTP
+    postgres: bool = False  # whether there is a real PostgreSQL, too
 
 
 def draw(seed: int) -> Plan:
@@ -72,6 +76,8 @@ def draw(seed: int) -> Plan:
         ending=rng.choice(("sweep", "sweep", "full")),
         ties=rng.choice((0, 0, 0, 3, 3 if cut else 12)),
         pages={} if cut else _pages(rng),
+        net=Random(f"net {seed}").random() < NET_SHARE,
+        postgres=Random(f"postgres {seed}").random() < POSTGRES_SHARE,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from syncjob.core.errors import Transient
-from syncjob.core.model import EMAILS, Want
+from syncjob.core.model import CONVERSATIONS, EMAILS, Want
 from syncjob.core.questions import Failed, after_failure, together
 from syncjob.sandbox.faults import Fault
 
@@ -180,6 +180,16 @@ def test_questions_that_wait_outlive_a_restart(bench: Bench) -> None:
     assert bench.differences_of("email") == []
 
 
+def test_a_question_that_was_postponed_by_a_clock_that_was_ahead_is_asked_when_the_clock_is_right(bench: Bench) -> None:
+    bench.clock.at += 2 * 86_400
+    with bench.store.begin() as tx:
+        later = bench.clock.now() + timedelta(minutes=4)
+        tx.walks.want("missive", [Want("thread", CONVERSATIONS, "x", {"version": "1/1", "count": 1, "seen": []}, not_before=later)])
+    with bench.store.read() as tx:
+        assert tx.walks.wanted("missive", None, ["thread"], bench.clock.now()) == []
+        assert [want.key for want in tx.walks.wanted("missive", None, ["thread"], bench.clock.now() - timedelta(days=2))] == ["x"]
+
+
 def test_a_refused_conversation_does_not_hold_a_quiet_account_for_ever(bench: Bench) -> None:
     cycle(bench)
     key = min(email["thread_id"] for email in bench.sandbox.truth.emails().values())
@@ -209,5 +219,20 @@ def test_a_message_list_that_is_never_found_is_given_up_on_though_its_conversati
     assert dead(bench) == [("thread", key)]
     bench.sandbox.faults.clear()
     busy(bench, key)
+    assert cycle(bench) == ""
+    assert bench.differences_of("email") == []
+
+
+def test_a_new_mail_that_only_its_list_shows_is_given_up_on_until_the_next_sweep(bench: Bench) -> None:
+    cycle(bench)
+    thread = min(email["thread_id"] for email in bench.sandbox.truth.emails().values())
+    new = bench.sandbox.world.missive.add_message(thread)
+    bench.sandbox.faults.always(f"/messages/{new}", Fault("404"))
+    told = [cycle(bench, wait=600) for _ in range(5)]
+    assert [bool(each) for each in told] == [True, True, False, False, False]
+    assert dead(bench) == [("body", new)]
+    bench.sandbox.faults.clear()
+    bench.rhythm = replace(bench.rhythm, sweep_asked=True)
+    bench.reopen()
     assert cycle(bench) == ""
     assert bench.differences_of("email") == []

@@ -188,3 +188,41 @@ def test_a_project_is_named_where_only_the_directories_tell_which_it_is(tmp_path
     bench.run("teamwork")
     assert bench.differences_of("task") == []
     bench.close()
+
+
+def test_a_mail_whose_place_in_the_count_was_taken_by_a_new_one_is_missed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, switches=Switches(missive_delete_lowers_count=False))
+    world = bench.sandbox.world.missive
+    thread = world.add_conversation(messages=1)
+    mails = [world.add_message(thread, delivered_at=world.now() - 60 * number) for number in range(12)]
+    bench.run("missive")
+    world.delete_message(mails[2])
+    world.add_message(thread)
+    bench.cycle("missive")
+    assert bench.differences_of("email", "missive") == []
+    bench.close()
+
+
+def test_a_conversation_that_is_shown_to_guests_only_is_a_control_for_others(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    world = bench.sandbox.world.missive
+    stub, deleted = world.add_conversation(), world.add_conversation()
+    bench.run("missive")
+    world.revoke_access(stub, guest=True)
+    world.delete_conversation(deleted)
+    sweep(bench, "missive")
+    assert [walk["error"] for walk in bench.walks(EMAILS)] == [None, None, None]
+    bench.close()
+
+
+def test_a_sweep_misses_nothing_in_a_list_without_conversations_that_are_out_of_reach(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, switches=Switches(missive_lost_access=403))
+    world = bench.sandbox.world.missive
+    lost = [world.add_conversation() for _ in range(12)]
+    world.add_conversation()
+    bench.run("missive")
+    for thread in lost:
+        world.revoke_access(thread)
+    sweep(bench, "missive")
+    assert [walk["error"] for walk in bench.walks(EMAILS)] == [None, None, None]
+    bench.close()
