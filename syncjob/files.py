@@ -17,12 +17,13 @@ from syncjob.core.steps import Rest
 from syncjob.destinations import MOST_BYTES, AirtableFiles, Lost, NotTaken
 from syncjob.http.download import DownloadError
 from syncjob.store import LedgerOf, Store
+from syncjob.store.files import LONGEST_WAIT
 
 NAME = "attachments"
 PAGE, TOGETHER = 500, 10
 """How many emails are looked through at a time, and of how many files the links are asked for together."""
 
-FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(days=1)
+FIRST_WAIT = timedelta(minutes=5)
 FETCHED_AFTER = timedelta(minutes=10)
 """When to look whether Airtable fetched a link: it does so on its own time, and says nothing when it could not."""
 

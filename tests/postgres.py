@@ -3,6 +3,7 @@
 Where there is none, the tests that need it fail and say so; they are never skipped.
 """
 
+import atexit
 import importlib.util
 import os
 import pwd
@@ -12,6 +13,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -123,6 +126,17 @@ def execute(dsn: str, *statements: str) -> None:
     connection.close()
 
 
+@cache
+def own_postgres() -> str:
+    """The database that others are made beside, where there are no fixtures: its server lives as long as this process."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        return given
+    server = PostgresServer()
+    server.start()
+    atexit.register(server.remove)
+    return server.dsn
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A server that a test may stop, if it starts it again."""
@@ -141,13 +155,22 @@ def postgres_dsn(request: pytest.FixtureRequest) -> str:
     return server.dsn
 
 
+@contextmanager
+def new_database(dsn: str) -> Iterator[str]:
+    """An empty database beside another one, for as long as it is needed."""
+    name = f"syncjob_{uuid4().hex[:12]}"
+    execute(dsn, f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
+    try:
+        yield urlsplit(dsn)._replace(path=f"/{name}").geturl()
+    finally:
+        execute(dsn, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture(scope="session")
 def session_database(postgres_dsn: str) -> Iterator[str]:
     """One database of this session's own."""
-    name = f"syncjob_{uuid4().hex[:12]}"
-    execute(postgres_dsn, f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
-    yield urlsplit(postgres_dsn)._replace(path=f"/{name}").geturl()
-    execute(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)")
+    with new_database(postgres_dsn) as dsn:
+        yield dsn
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from syncjob.core.model import Want
 
 MOST_TRIES = 3
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=4)
+FAR = timedelta(minutes=10)
+"""No question waits so long: one that seems to was postponed while this machine's clock was ahead, and is asked at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ DIRECTORIES: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "teams": ("/teams.json", ()),
 }
 """Where names are asked for that no sideload brought."""
+REFUSALS = 3
+"""How often a directory has to refuse before it counts as one that may not be read: whom it names then stay nameless."""
 
 
 class Names:
@@ -78,8 +80,10 @@ def names_call(position: Mapping[str, Json]) -> Call:
 
 def read_names(call: Call, answer: Answer) -> Page:
     """A page of a directory. One that may not be read names nobody."""
-    about, section = call.about, call.about["section"]
+    about, section = {name: value for name, value in call.about.items() if name != "refused"}, call.about["section"]
     names, more = {}, False
+    if answer.status != 200 and (refused := call.about.get("refused", 0) + 1) < REFUSALS:
+        return Page(position={**about, "refused": refused})
     if answer.status == 200:
         entries, payload = listed(answer, "people" if section == "users" else section)
         names = names_in({section: {str(entry["id"]): entry for entry in entries if isinstance(entry, dict) and entry.get("id")}})

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from syncjob.core.model import PROOF, Change, Json, Walk, Want
+from syncjob.core.questions import FAR
 from syncjob.store.mirror import among, bound
 from syncjob.store.tables import deletions, sightings, sources, streams, walks, wants
 
@@ -82,8 +83,9 @@ SOURCE = sources.select().where(sources.c.source == sa.bindparam("source"))
 @cache
 def _wanted(kinds: tuple[str, ...]) -> sa.CompoundSelect[Any]:
     """The first questions of each of these kinds, in the order of the kinds: one statement, since every step begins with it."""
-    due = sa.or_(wants.c.not_before.is_(None), wants.c.not_before <= sa.bindparam("now"))
-    order = wants.c.not_before.nulls_first(), wants.c.id
+    time = wants.c.not_before
+    due = sa.or_(time.is_(None), time <= sa.bindparam("now"), time > sa.bindparam("far"))
+    order = time.nulls_first(), wants.c.id
     first = [
         sa.select(*WANT_COLUMNS).where(*OWNED, wants.c.kind == kind, due).order_by(*order).limit(sa.bindparam("most_wanted")).subquery()
         for kind in kinds
@@ -187,7 +189,7 @@ class Walks:
 
     def wanted(self, source: str, walk: int | None, kinds: Iterable[str], now: datetime, *, limit: int = 20) -> list[Want]:
         """The oldest questions of a walk that may be asked now, a few of each kind; those that failed come last."""
-        asked = {"source": source, "walk": walk, "now": now, "most_wanted": limit}
+        asked = {"source": source, "walk": walk, "now": now, "far": now + FAR, "most_wanted": limit}
         return [Want(*want) for want in self._connection.execute(_wanted(tuple(kinds)), asked)]
 
     def wanted_already(self, source: str, kind: str, keys: Collection[str]) -> dict[str, Mapping[str, Json]]:

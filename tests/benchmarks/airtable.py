@@ -2,12 +2,13 @@
 
 import math
 import os
-import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 from syncjob.sandbox import Limits, Sandbox
 
+from .chains import took
 from .contenders import FAST
 from .place import ROOT
 from .results import Run
@@ -21,15 +22,17 @@ def deliver(tasks: int) -> Run:
     limits = Limits(airtable=Limits.documented().airtable)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, Sandbox(seed=7, tasks=tasks, conversations=0, limits=limits) as sandbox:
         env = {"PATH": os.environ["PATH"], "HOME": folder, "PYTHONPATH": str(ROOT), **_settings(sandbox)}
-        for command in (["init"], ["once", "--quiet"]):
-            subprocess.run([sys.executable, "-m", "syncjob", *command], env=env, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        syncjob = (sys.executable, "-m", "syncjob")
+        took([[*syncjob, "init", "airtable"]], env, Path(folder))
+        told = took([[*syncjob, "once", "--quiet"]], env, Path(folder))
         asked, rows = sandbox.requests("airtable"), len(sandbox.truth.tasks())
         held = len(sandbox.world.airtable.base.table("Tasks").records)
     assert {exchange.status for exchange in asked} == {200}, "a request too many"
     assert held == rows, f"{held} of {rows} rows"
     writes = [exchange.at for exchange in asked if exchange.method == "PATCH"]
     seconds = (max(writes) - min(writes)) * len(writes) / (len(writes) - 1)
-    return Run("i", AIRTABLE, rows, seconds, 0, 0, len(writes), math.ceil(rows / 10) + math.ceil(rows / 1000), rows)
+    allowed = math.ceil(rows / 10) + math.ceil(rows / 1000)
+    return Run("i", AIRTABLE, rows, seconds, told["cpu"], told["memory"], len(writes), allowed, None)
 
 
 def _settings(sandbox: Sandbox) -> dict[str, str]:

@@ -20,6 +20,8 @@ LOADS = "abec"
 MEMORY = (0.2, 2, 20)
 """As multiples of `rows`: 10,000, 100,000 and 1,000,000 by default."""
 MAILS, AIRTABLE = 0.4, 0.03
+LEAST = 100
+"""With fewer rows a rate means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def measure(cases: str, options: Options, say: Say) -> Iterator[Run]:
         for share in MEMORY:
             yield _memory(round(options.rows * share), say)
     if "i" in wanted:
-        yield deliver(round(options.rows * AIRTABLE))
+        yield deliver(max(LEAST, round(options.rows * AIRTABLE)))
 
 
 def _turns(source: str, number: int, kind: Kind, cases: str, options: Options, say: Say) -> Iterator[Run]:

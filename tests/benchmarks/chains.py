@@ -5,11 +5,11 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from .contenders import OURS, SQLITE, Contender, environment
+from .contenders import COUNTED, OURS, SQLITE, Command, Contender, environment
 from .kinds import Source
 from .place import Counts, Place, Stage
 from .results import Run
@@ -49,15 +49,21 @@ def _chain(contender: Contender, cases: str, source: Source, its: Place, polls: 
 def measured(contender: Contender, its: Place, step: str, counts: Counts, source: Source) -> Run:
     """One step, in processes of its own. Raises if it fails."""
     counts.take()
-    before, out = its.written(), its.folder / "out"
-    words = [word for command in contender.command(its, step) for word in ("--", *command)][1:]
-    measure = [sys.executable, "-IS", str(MEASURE), str(out), *words]
-    told = json.loads(subprocess.run(measure, env=environment(contender, its), cwd=its.folder, stdout=subprocess.PIPE, check=True).stdout)
-    if told["exit"]:
-        raise RuntimeError(f"{contender.name}, case {step}: {out.with_suffix('.err').read_text()[-3000:]}")
+    before = its.written()
+    told = took(contender.command(its, step), environment(contender, its), its.folder)
     allowed = source.allowed(step) if contender.name in (OURS, SQLITE) else None
-    numbers = (told["wall"], told["cpu"], told["memory"], counts.take(), allowed, its.written() - before)
-    return Run(step, contender.name, source.count, *numbers)
+    written = its.written() - before if contender.name in COUNTED else None
+    return Run(step, contender.name, source.count, told["wall"], told["cpu"], told["memory"], counts.take(), allowed, written)
+
+
+def took(commands: Command, env: Mapping[str, str], folder: Path) -> Mapping[str, float]:
+    """What programs take that feed each other; the last one prints into the folder's `out`. Raises if one fails."""
+    words = [word for command in commands for word in ("--", *command)][1:]
+    measure = [sys.executable, "-IS", str(MEASURE), str(folder / "out"), *words]
+    told: Mapping[str, float] = json.loads(subprocess.run(measure, env=env, cwd=folder, stdout=subprocess.PIPE, check=True).stdout)
+    if told["exit"]:
+        raise RuntimeError(f"{commands}: {(folder / 'out.err').read_text()[-3000:]}")
+    return told
 
 
 def check(name: str, step: str, found: Iterable[tuple[str | None, ...]], source: Source) -> None:

@@ -25,6 +25,8 @@ HERE = Path(__file__).parent
 FAST = "1000000/1"
 OURS, SQLITE, DLT, SINGER = "syncjob, PostgreSQL", "syncjob, SQLite", "dlt", "singer-sdk"
 READ, COPY, BARE = "floor: read", "floor: COPY, upsert", "floor: SQLite upsert"
+COUNTED = (OURS, DLT, SINGER, COPY)
+"""Who writes to PostgreSQL."""
 SECOND = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
 
 DLT_TASKS = {"task_id": "id", "title": "name"}

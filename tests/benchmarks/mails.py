@@ -21,6 +21,8 @@ MADE = 400
 PARAGRAPHS = 55
 ACTIVITY, COPY = 987_654_321_987, 4
 """Of an id the last four digits are the copy's number."""
+LATEST = 2**40
+"""Until when lists go that are not told."""
 USERS = dumps({"users": [{"id": "7e5b0f0c-0000-4000-8000-000000000001", "name": "Ada", "email": "user0@acme.test", "me": True}]}).encode()
 
 
@@ -89,14 +91,14 @@ class Mails:
 
     def _list(self, asked: Mapping[str, str]) -> Iterable[bytes]:
         """Conversations whose last activity is not after `until`. None is trashed or junk."""
-        until = int(asked.get("until", self._last))
+        until = int(asked.get("until", LATEST))
         first = bisect_left(self._order, -until, key=lambda n: -self._activity(n))
         shown = self._order[first : first + int(asked["limit"])] if asked.get("all") == "true" else ()
         return [self._thread(n).template % {b"copy": n // len(self._made), b"activity": self._activity(n)} for n in shown]
 
     def _messages(self, key: str, asked: Mapping[str, str]) -> Iterable[bytes]:
         mails = self._made[self._places[key[:-COPY]]].mails
-        shown = [mail for mail in mails if mail.when <= int(asked.get("until", self._last))][: int(asked["limit"])]
+        shown = [mail for mail in mails if mail.when <= int(asked.get("until", LATEST))][: int(asked["limit"])]
         return [mail.listed % {b"copy": int(key[-COPY:], 16)} for mail in shown]
 
     def _thread(self, n: int) -> _Thread:

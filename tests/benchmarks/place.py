@@ -32,7 +32,7 @@ class Place:
     site: str
 
     def written(self) -> int:
-        """Rows inserted, updated and deleted so far, by PostgreSQL's own counters, without anybody's bookkeeping."""
+        """Rows inserted, updated and deleted so far, by PostgreSQL's counters, in tables that still exist and are nobody's bookkeeping."""
         query = (
             "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables "
             r"WHERE relname NOT LIKE '\_dlt%' AND relname <> 'syncjob_position'"

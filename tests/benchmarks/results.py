@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One step of one contender. Seconds, megabytes at the peak, and how many requests the formula allows ours."""
+    """One step of one contender: seconds, megabytes at the peak, requests (allowed: ours, by the formula), rows written in PostgreSQL."""
 
     case: str
     contender: str
@@ -20,7 +20,7 @@ class Run:
     memory: float
     requests: int
     allowed: int | None
-    written: int
+    written: int | None
 
 
 def load(file: Path) -> list[Run]:

@@ -6,7 +6,7 @@ It looks up bytes and sends them, so that what is measured is the contender. Tas
 import argparse
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -16,7 +16,7 @@ from .mails import Mails
 from .tasks import Tasks
 
 ANSWERS = 512
-"""So many are kept ready to send."""
+"""So many are kept ready to send: both walks of 50,000 tasks, by time and by page number."""
 CONTROL = "/bench/"
 SOURCES: Mapping[str, type[Source]] = {"tasks": Tasks, "mails": Mails}
 
@@ -27,14 +27,14 @@ class Site:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._asked = self._unknown = 0
-        self._kept: Callable[[str], bytes | None]
-        self._show(None)
+        self._changed_at: float | None = None
+        self._kept = lru_cache(ANSWERS)(self._answer)
 
     def answer(self, target: str) -> bytes | None:
         """The body for a request; None: there is no such thing."""
         if target.startswith(CONTROL):
             return self._control(target.removeprefix(CONTROL))
-        body = self._kept(target)
+        body = self._kept(target, self._changed_at)
         self._asked += 1
         self._unknown += body is None
         return body
@@ -44,14 +44,12 @@ class Site:
         counts = json.dumps({"requests": self._asked, "unknown": self._unknown}).encode()
         self._asked = self._unknown = 0
         if word.startswith("at/"):
-            self._show(float(word.removeprefix("at/")) or None)
+            self._changed_at = float(word.removeprefix("at/")) or None
+            self._source.change(self._changed_at)
         return counts
 
-    def _show(self, changed_at: float | None) -> None:
-        self._source.change(changed_at)
-        self._kept = lru_cache(ANSWERS)(self._answer)
-
-    def _answer(self, target: str) -> bytes | None:
+    def _answer(self, target: str, changed_at: float | None) -> bytes | None:
+        """What the source shows at that time; it is kept, so that no contender waits for it to be made a second time."""
         parts = urlsplit(target)
         return self._source.answer(unquote(parts.path), dict(parse_qsl(parts.query)))
 

@@ -30,11 +30,12 @@ def _line(found: Sequence[Run], ours: Sequence[Run] | None) -> Sequence[str]:
     walls = [run.wall for run in found]
     wall = median(walls)
     ratio = f"{wall / median(run.wall for run in ours):.2f}" if ours else ""
-    cpu, memory, requests, written = (median(getattr(run, name) for run in found) for name in ("cpu", "memory", "requests", "written"))
+    cpu, memory, requests = (median(getattr(run, name) for run in found) for name in ("cpu", "memory", "requests"))
+    written = [run.written for run in found if run.written is not None]
     times = (f"{wall:.2f}", f"{min(walls):.2f} … {max(walls):.2f}", f"{rows / wall:,.0f}", ratio, f"{cpu:.2f}")
     allowed = found[0].allowed
-    counts = (f"{memory:.0f}", f"{requests:,.0f}", "" if allowed is None else f"{allowed:,}", f"{written:,.0f}")
-    return (case, contender, f"{rows:,}", *times, *counts)
+    counts = (f"{memory:.0f}", f"{requests:,.0f}", "" if allowed is None else f"{allowed:,}")
+    return (case, contender, f"{rows:,}", *times, *counts, f"{median(written):,.0f}" if written else "")
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:

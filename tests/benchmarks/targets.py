@@ -58,7 +58,7 @@ def _counts(found: Found) -> Iterator[str]:
     if ours:
         over = sum(run.requests > (run.allowed or 0) for run in ours)
         yield _told("g: runs with more requests than the formula", over, 0, not over)
-    if quiet := [run.written for run in ours if run.case in "be"]:
+    if quiet := [run.written for run in ours if run.case in "be" and run.written is not None]:
         yield _told("h: rows written where nothing changed", max(quiet), 0, not max(quiet))
 
 

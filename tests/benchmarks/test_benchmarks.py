@@ -26,9 +26,9 @@ def test_every_contender_holds_the_same_tasks_after_every_step() -> None:
     assert found[OURS, "b"] == (3, 0), "nothing changed, so nothing is written"
     assert found[OURS, "e"] == (2, 0)
     assert found[OURS, "c"] == (2, 2), "two of 120 have changed"
-    assert found[READ, "a"] == (1, 0)
+    assert found[READ, "a"] == (1, None)
     assert found[COPY, "a"] == (0, 120)
-    assert found[COPY, "b"] == found[BARE, "b"] == (0, 0)
+    assert found[COPY, "b"] == (0, 0)
     assert {run.contender for run in runs} == {READ, COPY, BARE, OURS, SQLITE}
     assert [line for line in verdicts(runs) if line.startswith("MISSED") and " a: " not in line] == []
 

@@ -5,11 +5,12 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import partial
-from multiprocessing import Pool
+from multiprocessing.pool import Pool
 from time import monotonic
 
 from tests.histories.history import Outcome, play
 from tests.histories.mutations import MUTATIONS, hunt, table
+from tests.postgres import own_postgres
 
 AT_ONCE = 100
 """After so many histories, how far it is."""
@@ -22,28 +23,32 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("-v", action="store_true", dest="verbose", help="tell every event")
     parser.add_argument("--mutations", nargs="*", metavar="NAME", help="put these bugs in, one after the other (all, unless named)")
+    parser.add_argument("--everywhere", action="store_true", help="over real HTTP and into a real PostgreSQL, too, which only few are else")
     options = parser.parse_args()
     if options.seed is not None:
-        return _one(options.seed, verbose=options.verbose)
+        return _one(options.seed, verbose=options.verbose, everywhere=options.everywhere)
     first, _, last = (options.seeds or "0-399").partition("-")
     seeds = range(int(first), int(last or first) + 1)
-    return _many(seeds, options.jobs) if options.mutations is None else _mutate(options.mutations or [*MUTATIONS], seeds, options.jobs)
+    if options.mutations is None:
+        return _many(seeds, options.jobs, everywhere=options.everywhere)
+    return _mutate(options.mutations or [*MUTATIONS], seeds, options.jobs)
 
 
-def _one(seed: int, *, verbose: bool) -> int:
-    outcome = play(seed, print if verbose else lambda line: None)
+def _one(seed: int, *, verbose: bool, everywhere: bool) -> int:
+    outcome = play(seed, print if verbose else lambda line: None, everywhere=everywhere)
     for line in outcome.violations:
         print(f"VIOLATION {line}")
     print(f"seed {seed}: {_counts([outcome])}, digest {outcome.digest}")
     return bool(outcome.violations)
 
 
-def _many(seeds: range, jobs: int) -> int:
+def _many(seeds: range, jobs: int, *, everywhere: bool) -> int:
     began, outcomes = monotonic(), list[Outcome]()
-    for outcome in _played(seeds, jobs):
+    for outcome in _played(seeds, jobs, everywhere=everywhere):
         outcomes.append(outcome)
         if outcome.violations:
-            print(f"{outcome.violations[0][:180]}\n    python -m tests.histories --seed {outcome.seed} -v", flush=True)
+            replay = f"python -m tests.histories --seed {outcome.seed} -v" + " --everywhere" * everywhere
+            print(f"{outcome.violations[0][:180]}\n    {replay}", flush=True)
         if len(outcomes) % AT_ONCE == 0:
             print(_so_far(outcomes, began), flush=True)
     print(f"{_so_far(outcomes, began)}, {_counts(outcomes)}")
@@ -57,7 +62,7 @@ def _so_far(outcomes: list[Outcome], began: float) -> str:
 
 def _mutate(names: list[str], seeds: range, jobs: int) -> int:
     found = []
-    with Pool(jobs) as pool:
+    with _pool(jobs) as pool:
         for caught in pool.imap_unordered(partial(hunt, seeds=seeds, say=partial(print, flush=True)), names):
             found.append(caught)
             print(table([caught]).splitlines()[-1], flush=True)
@@ -65,12 +70,19 @@ def _mutate(names: list[str], seeds: range, jobs: int) -> int:
     return any(each.seed is None for each in found)
 
 
-def _played(seeds: range, jobs: int) -> Iterator[Outcome]:
+def _played(seeds: range, jobs: int, *, everywhere: bool) -> Iterator[Outcome]:
+    play_one = partial(play, everywhere=everywhere)
     if jobs == 1:
-        yield from map(play, seeds)
+        yield from map(play_one, seeds)
         return
-    with Pool(jobs) as pool:
-        yield from pool.imap(play, seeds, chunksize=4)
+    with _pool(jobs) as pool:
+        yield from pool.imap(play_one, seeds, chunksize=4)
+
+
+def _pool(jobs: int) -> Pool:
+    """Processes that share one PostgreSQL, which outlives them."""
+    os.environ.setdefault("TEST_DATABASE_URL", own_postgres())
+    return Pool(jobs)
 
 
 def _counts(outcomes: list[Outcome]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from syncjob.core.model import EMAILS, TASKS
 from syncjob.sandbox import Sandbox
+from syncjob.sources.missive import THREAD_LIMIT
 
 Row = Mapping[str, Any]
 Where = tuple[str, str]
@@ -91,8 +92,14 @@ class Chronicle:
                 self._blind.add((where, sign))
 
     def blind(self, stream: str) -> set[str]:
-        """Keys (of conversations, for emails) whose present state looks like another one to a sweep."""
-        return {where[1] for where, sign, _ in self._signs(stream) if (where, sign) in self._blind}
+        """Keys (of conversations, for emails) whose present state looks like another one to a sweep, or once did and has an end
+        that is not read again when there is a new message."""
+        always = {where for where, _ in self._blind if where[0] == EMAILS and self._is_long(where[1])}
+        return {where[1] for where, sign, _ in self._signs(stream) if (where, sign) in self._blind or where in always}
+
+    def _is_long(self, conversation: str) -> bool:
+        found = self._sandbox.world.missive.conversations.get(conversation)
+        return found is not None and len(found.message_ids) > THREAD_LIMIT
 
     def _signs(self, stream: str) -> Iterator[tuple[Where, str, str]]:
         return (_task_signs if stream == TASKS else _mail_signs)(self._sandbox, self.rows[stream])

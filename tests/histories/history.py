@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from time import monotonic
+from urllib.parse import urlsplit
 
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Fault, Request, Sandbox
@@ -14,7 +16,9 @@ from tests.histories.changes import change, great_change
 from tests.histories.chronicle import Chronicle
 from tests.histories.judge import Judge
 from tests.histories.machine import POLL, SWEEP, Machine
-from tests.histories.plan import BY_ID, LIES, LISTS, SWEEPS, draw, told
+from tests.histories.net import Net
+from tests.histories.plan import BY_ID, LIES, LISTS, SWEEPS, Plan, draw, told
+from tests.postgres import new_database, own_postgres
 from tests.walks.bench import Clock, Crash, new_folder
 
 MOST_CRASHES = 4
@@ -43,18 +47,19 @@ class Outcome:
 class History:
     """A seed at work. `say` hears every event."""
 
-    def __init__(self, seed: int, folder: Path, say: Callable[[str], None] = lambda line: None) -> None:
-        self.plan = draw(seed)
+    def __init__(self, plan: Plan, folder: Path, dsn: str | None, say: Callable[[str], None]) -> None:
+        self.plan, seed, self._dsn = plan, plan.seed, dsn
         self.rng, self._applied = Random(f"events {seed}"), Random(f"applied {seed}")
         self._outages = Random(f"outages {seed}")
         self.clock = Clock()
-        plan = self.plan
-        self.sandbox = Sandbox(
+        self.sandbox = (Net if plan.net else Sandbox)(
             seed, plan.tasks, plan.conversations, messages_per_conversation=plan.messages_each, switches=plan.switches,
             clock=lambda: self.clock.at,
         )  # fmt: skip
         for face in plan.faces if plan.ties else ():
             self.sandbox.world.make_ties({"teamwork": "teamwork.tasks", "missive": "missive.conversations"}[face], plan.ties)
+        if plan.net:
+            self.sandbox.start()
         self.chronicle = Chronicle(self.sandbox, plan.process_after)
         self.machine = Machine(folder, self.sandbox, self.clock, plan, self.rng)
         self.judge = Judge(self.machine, self.chronicle)
@@ -75,14 +80,15 @@ class History:
             self.outcome.violations.append(f"broke: {type(error).__name__}: {error}")
         finally:
             self.machine.stop()
+            self.sandbox.stop()
         self.outcome.seconds = monotonic() - began
         self.outcome.requests = len(self.sandbox.log)
         self.outcome.digest = self._log.hexdigest()[:16]
         return self.outcome
 
     def note(self, line: str) -> None:
-        """Tell an event, and keep it in the history's digest."""
-        line = f"{self.clock.at - 1_788_264_000:10.1f} {line}"
+        """Tell an event, and keep it in the history's digest, where it is the same at every port."""
+        line = f"{self.clock.at - 1_788_264_000:10.1f} {line.replace(urlsplit(self.sandbox.url).netloc, 'sandbox')}"
         self._log.update(line.encode("utf-8", "replace"))
         self._say(line)
 
@@ -116,6 +122,8 @@ class History:
 
     def _play(self) -> None:
         self.machine.add_sqlite("sqlite")
+        if self._dsn:
+            self.machine.add_postgres("postgres", self._dsn)
         if self.rng.random() < 0.3:
             self.machine.add_sqlite("second")
         if Random(f"base {self.plan.seed}").random() < AIRTABLE_SHARE:
@@ -167,7 +175,7 @@ class History:
     def _back_up(self) -> None:
         self.machine.stop()
         for name in ("state", *self.machine.places):
-            if (self.machine.state if name == "state" else self.machine.file_of(name)).exists() and self.rng.random() < 0.6:
+            if name not in self.machine.dsns and self.machine.holds(name) and self.rng.random() < 0.6:
                 self.machine.back_up(name)
                 self.note(f"backup of {name}")
 
@@ -176,7 +184,7 @@ class History:
         name = self.rng.choice(("state", *self.machine.places))
         if self.machine.has_backup(name):
             self.machine.restore(name)
-        elif self.machine.state.exists() and (name == "state" or self.machine.file_of(name).exists()):
+        elif self.machine.state.exists() and self.machine.holds(name):
             self.machine.lose(name)
         if name == "state":
             self.judge.forget()
@@ -251,7 +259,10 @@ def _rule(lot: Callable[[], Fault | None], face: str | None = None, path: str | 
     return Rule(None, face, path, lot=lot)
 
 
-def play(seed: int, say: Callable[[str], None] = lambda line: None) -> Outcome:
-    """Play one seed in a folder of its own."""
-    with new_folder() as folder:
-        return History(seed, folder, say).run()
+def play(seed: int, say: Callable[[str], None] = lambda line: None, *, everywhere: bool = False) -> Outcome:
+    """Play one seed in a folder of its own. `everywhere`: over HTTP and into PostgreSQL, whatever its lot is."""
+    plan = draw(seed)
+    if everywhere:
+        plan = replace(plan, net=True, postgres=True)
+    with new_folder() as folder, new_database(own_postgres()) if plan.postgres else nullcontext() as dsn:
+        return History(plan, folder, dsn, say).run()

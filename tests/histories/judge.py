@@ -185,9 +185,14 @@ class Judge:
 
     def _late_mails(self, rows: Mapping[tuple[str, str], Mapping[str, Any]], first: float, last: float) -> Iterator[str]:
         world = self._machine.sandbox.world.missive
+        held = {key: row["parent"] for (stream, key), row in rows.items() if stream == EMAILS and row["deleted_at"] is None}
+        evened = {parent for key, parent in held.items() if key not in self._chronicle.rows[EMAILS]}  # one gone, one late: an equal count
         for key in self._chronicle.rows[EMAILS]:
-            stamp = world.conversations[world.messages[key].conversation_id].last_activity_at
-            if first < stamp < last and self._chronicle.live_since[EMAILS, key] <= stamp and (EMAILS, key) not in rows:
+            conversation = world.conversations[world.messages[key].conversation_id]
+            stamp = conversation.last_activity_at
+            if not first < stamp < last or self._chronicle.live_since[EMAILS, key] > stamp or conversation.id in evened:
+                continue
+            if (EMAILS, key) not in rows:
                 yield f"known too early: {EMAILS} {key}, its conversation was active at {stamp}, before the checkpoint"
 
     # -- at the end

@@ -32,7 +32,9 @@ from syncjob.spool import Leaf, Spool
 from syncjob.store import LedgerOf, Store
 from tests.airtable_wire import wire_session
 from tests.contracts.airtable import KNOWN
+from tests.histories.net import Net, net_session
 from tests.histories.plan import Plan
+from tests.postgres import EMPTY, execute
 from tests.walks.bench import Clock, Crash, Fuse, FusedStore
 from tests.wire import WireSession, wired_api
 
@@ -133,11 +135,12 @@ class FusedDestination(SqlDestination):
         self._fuse.point()
 
 
-class TimedSession(WireSession):
+class TimedSession:
     """A session that knows at which moment its last answer was true: a page of before is as old as it is."""
 
     def __init__(self, machine: "Machine") -> None:
-        super().__init__(machine.sandbox, machine.local, on_request=machine.fuse.point)
+        open_session = net_session if isinstance(machine.sandbox, Net) else WireSession
+        self._session: Any = open_session(machine.sandbox, machine.local, on_request=machine.fuse.point)
         self._machine, self._seen = machine, dict[str, float]()
         self.true_at = 0.0
 
@@ -145,10 +148,13 @@ class TimedSession(WireSession):
         path, before = url, self._seen.get(url, 0.0)
         self._machine.struck = None
         try:
-            return super().get(url, **options)
+            return self._session.get(url, **options)
         finally:
             self._seen[path] = self._machine.sandbox.world.clock()
             self.true_at = before if self._machine.struck == "previous page" else self._seen[path]
+
+    def close(self) -> None:
+        self._session.close()
 
 
 class Machine:
@@ -163,6 +169,7 @@ class Machine:
         self.sessions: dict[str, TimedSession] = {}
         self.spools: dict[str, NotedSpool] = {}
         self.places: dict[str, Callable[[], Destination]] = {}
+        self.dsns: dict[str, str] = {}
         self.sources: list[SourcePart] = []
         self.destinations: list[DestinationPart] = []
         self.store: Store | None = None
@@ -178,6 +185,7 @@ class Machine:
 
     def add_postgres(self, name: str, dsn: str) -> None:
         """A destination in a database."""
+        self.dsns[name] = dsn
         self.places[name] = lambda: FusedDestination(self.fuse, name, postgres_url(dsn), schema="public", clock=self.local)
 
     def add_airtable(self) -> None:
@@ -243,6 +251,8 @@ class Machine:
             vars(PAGED[module]).update(sizes)
         for part in self.destinations:
             part.destination.close()
+        for session in self.sessions.values():
+            session.close()
         if self.store:
             self.store.close()
         self.store, self.sources, self.destinations = None, [], []
@@ -323,11 +333,17 @@ class Machine:
             self.lose(name)
             _copy(self.folder / f"{name}.backup", self.file_of(name))
 
+    def holds(self, name: str) -> bool:
+        """Whether the state folder, or a destination's database, is there."""
+        return name in self.dsns or (self.state if name == "state" else self.file_of(name)).exists()
+
     def lose(self, name: str) -> None:
-        """The state folder, or a destination's file, is gone."""
+        """The state folder, or all that a destination's database held, is gone."""
         if name == "state":
             shutil.rmtree(self.state)
             self.times = {}
+        elif name in self.dsns:
+            execute(self.dsns[name], EMPTY)
         else:
             for path in self.folder.glob(f"{name}.db*"):
                 path.unlink()

@@ -18,6 +18,8 @@ HOLLOW = (Kind.LOGIN_PAGE, Kind.EMPTY_OBJECT, Kind.WRONG_TYPE, Kind.EMPTY_LIST, 
 WHIMS = 0.35
 """Of the histories, how many are about a few things that happen again and again: what is rare comes together there."""
 SWEEPS = True
+NET_SHARE, POSTGRES_SHARE = 0.03, 0.05
+"""Of the histories, how many have what takes longer. Drawn apart, so that the others stay what they are."""
 LISTS = r"/tasks\.json$|/conversations$"
 BY_ID = r"/tasks/\d+\.json|/messages/|/conversations/[0-9a-f-]+$"
 
@@ -51,6 +53,8 @@ class Plan:
     ending: str = "sweep"
     ties: int = 0
     pages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    net: bool = False  # whether the sources are asked over real HTTP
+    postgres: bool = False  # whether there is a real PostgreSQL, too
 
 
 def draw(seed: int) -> Plan:
@@ -81,6 +85,8 @@ def draw(seed: int) -> Plan:
         ending=rng.choice(("sweep", "sweep", "full")),
         ties=rng.choice((0, 0, 0, 3, 3 if cut else 12)),
         pages={} if cut else _pages(rng),
+        net=Random(f"net {seed}").random() < NET_SHARE,
+        postgres=Random(f"postgres {seed}").random() < POSTGRES_SHARE,
     )  # fmt: skip
     return _with_whims(plan, Random(f"whims {seed}"))  # drawn apart, so that the others stay what they are
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.histories.history import play
+from tests.histories.plan import draw
 
 SHORT, LONG, AT_ONCE = range(60), range(60, 2060), 10
 
@@ -28,7 +29,14 @@ def test_none_of_thousands_of_histories_violates_anything(seeds: range) -> None:
     assert violations(seeds) == []
 
 
-def test_a_seed_replays_exactly() -> None:
-    first, second = play(5), play(5)
+def test_some_go_over_http_and_some_into_postgres() -> None:
+    plans = [draw(seed) for seed in SHORT]
+    assert 0 < sum(plan.net for plan in plans) < 20
+    assert 0 < sum(plan.postgres for plan in plans) < 30
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_seed_replays_exactly(everywhere: bool) -> None:
+    first, second = play(5, everywhere=everywhere), play(5, everywhere=everywhere)
     assert first.requests > 10
     assert (first.digest, first.crashes, first.faults) == (second.digest, second.crashes, second.faults)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from syncjob.core.errors import Transient
-from syncjob.core.model import EMAILS, Want
+from syncjob.core.model import CONVERSATIONS, EMAILS, Want
 from syncjob.core.questions import Failed, after_failure, together
 from syncjob.sandbox.faults import Fault
 
@@ -178,6 +178,16 @@ def test_questions_that_wait_outlive_a_restart(bench: Bench) -> None:
     bench.reopen()
     assert cycle(bench) == ""
     assert bench.differences_of("email") == []
+
+
+def test_a_question_that_was_postponed_by_a_clock_that_was_ahead_is_asked_when_the_clock_is_right(bench: Bench) -> None:
+    bench.clock.at += 2 * 86_400
+    with bench.store.begin() as tx:
+        later = bench.clock.now() + timedelta(minutes=4)
+        tx.walks.want("missive", [Want("thread", CONVERSATIONS, "x", {"version": "1/1", "count": 1, "seen": []}, not_before=later)])
+    with bench.store.read() as tx:
+        assert tx.walks.wanted("missive", None, ["thread"], bench.clock.now()) == []
+        assert [want.key for want in tx.walks.wanted("missive", None, ["thread"], bench.clock.now() - timedelta(days=2))] == ["x"]
 
 
 def test_a_refused_conversation_does_not_hold_a_quiet_account_for_ever(bench: Bench) -> None:
