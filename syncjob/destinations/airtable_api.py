@@ -73,7 +73,14 @@ class AirtableApi:
 
     def tables(self) -> Sequence[Json]:
         """The base's tables with their fields."""
-        return self._call(lambda: list(self._api.get(self._meta("tables"))["tables"]))
+
+        def read() -> Sequence[Json]:
+            found: Sequence[Json] = self._api.get(self._meta("tables"))["tables"]
+            if not all(isinstance(field["type"], str) for table in found for field in table["fields"]):
+                raise ValueError
+            return found
+
+        return self._call(read)
 
     def create_table(self, name: str, fields: Sequence[Mapping[str, Json]]) -> None:
         """Make a table. Raises Unprocessable."""

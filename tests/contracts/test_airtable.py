@@ -390,3 +390,10 @@ def test_an_answer_to_a_reading_that_makes_no_sense_is_only_a_failure(airtable: 
     airtable.sandbox.faults.at(1, Fault(kind), face="airtable", times=9)
     with pytest.raises(Transient):
         list(destination.live(TASKS))
+
+
+@pytest.mark.parametrize("kind", [Kind.TOO_LARGE, Kind.WRONG_TYPE])
+def test_tables_that_make_no_sense_are_only_a_failure(airtable: AirtablePlace, kind: Kind) -> None:
+    airtable.sandbox.faults.at(1, Fault(kind), face="airtable", times=9)
+    with pytest.raises(Transient):
+        list(airtable.open().live(TASKS))

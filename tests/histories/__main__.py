@@ -63,7 +63,7 @@ def _so_far(outcomes: list[Outcome], began: float) -> str:
 def _mutate(names: list[str], seeds: range, jobs: int) -> int:
     found = []
     with _pool(jobs) as pool:
-        for caught in pool.imap_unordered(partial(hunt, seeds=seeds), names):
+        for caught in pool.imap_unordered(partial(hunt, seeds=seeds, say=partial(print, flush=True)), names):
             found.append(caught)
             print(table([caught]).splitlines()[-1], flush=True)
     print(table(found))

@@ -1,6 +1,6 @@
 """Everything that can happen in the two worlds, by lot: one call, one change."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from random import Random
 from typing import Any, TypeVar
 
@@ -8,14 +8,16 @@ from syncjob.sandbox import Sandbox
 
 Pick = TypeVar("Pick")
 DAY = 86_400
+FAVOUR = 10
 Change = Callable[[Any, Random], str | None]
 
 
-def change(sandbox: Sandbox, rng: Random, faces: Sequence[str] = ("teamwork", "missive")) -> str:
+def change(sandbox: Sandbox, rng: Random, faces: Sequence[str], favourites: Collection[str] = ()) -> str:
     """Change one thing; what was done, in words."""
     face = rng.choice(faces)
     verbs = TASK_VERBS if face == "teamwork" else MAIL_VERBS
-    name = rng.choices([*verbs], [weight for _, weight in verbs.values()])[0]
+    weights = [weight * (FAVOUR if name in favourites else 1) for name, (_, weight) in verbs.items()]
+    name = rng.choices([*verbs], weights)[0]
     done = verbs[name][0](getattr(sandbox.world, face), rng)
     return f"{name} {done or 'nobody'}"
 

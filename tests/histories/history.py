@@ -17,7 +17,7 @@ from tests.histories.chronicle import Chronicle
 from tests.histories.judge import Judge
 from tests.histories.machine import POLL, SWEEP, Machine
 from tests.histories.net import Net
-from tests.histories.plan import BY_ID, LIES, SWEEPS, Plan, draw, told
+from tests.histories.plan import BY_ID, LIES, LISTS, SWEEPS, Plan, draw, told
 from tests.postgres import new_database, own_postgres
 from tests.walks.bench import Clock, Crash, new_folder
 
@@ -50,6 +50,7 @@ class History:
     def __init__(self, plan: Plan, folder: Path, dsn: str | None, say: Callable[[str], None]) -> None:
         self.plan, seed, self._dsn = plan, plan.seed, dsn
         self.rng, self._applied = Random(f"events {seed}"), Random(f"applied {seed}")
+        self._outages = Random(f"outages {seed}")
         self.clock = Clock()
         self.sandbox = (Net if plan.net else Sandbox)(
             seed, plan.tasks, plan.conversations, messages_per_conversation=plan.messages_each, switches=plan.switches,
@@ -100,7 +101,7 @@ class History:
         self.note(f"   ask {request.path[:90]} {dict(request.params).get('until') or dict(request.params).get('updatedAfter') or ''}")
 
     def _change(self) -> None:
-        done = change(self.sandbox, self.rng, self.plan.faces)
+        done = change(self.sandbox, self.rng, self.plan.faces, self.plan.favourites)
         self.chronicle.note()
         self.outcome.changes += 1
         self.note(f"   world: {done}")
@@ -143,7 +144,7 @@ class History:
         """What happens until the next cycle: changes, waits, clocks set anew, backups, disasters."""
         self.clock.at += self.rng.choice(WAITS)
         for _ in range(self.rng.randrange(int(self.plan.changes) + 1)):
-            self.clock.at += self.rng.choice((0, 1, 7))
+            self.clock.at += self.rng.choice(self.plan.pauses)
             self._change()
         if self.rng.random() < 0.08:
             self.note(f"world: {great_change(self.sandbox, self.rng, self.plan.faces)}")
@@ -161,11 +162,15 @@ class History:
             self.machine.add_sqlite("later")
 
     def _routes(self) -> None:
-        """Now and then a whole route answers 404 for some cycles."""
+        """Now and then a whole route answers 404 for some cycles, or all lists have less in them than there is."""
         del self.sandbox.faults.rules[1:]
         if self.plan.fault_rate and self.rng.random() < 0.06:
             self.sandbox.faults.rules.append(_rule(lambda: self._strike("404"), path=BY_ID))
             self.note("routes by id answer 404")
+        if self._outages.random() < self.plan.outages:
+            kind, face = self.plan.kinds[0], self._outages.choice(self.plan.faces)
+            self.sandbox.faults.rules.append(_rule(lambda: self._strike(kind), face, LISTS))
+            self.note(f"lists of {face}: {kind}")
 
     def _back_up(self) -> None:
         self.machine.stop()
@@ -250,8 +255,8 @@ class History:
         self.outcome.violations.append("broke: something still waits after all this time")
 
 
-def _rule(lot: Callable[[], Fault | None], path: str | None = None) -> Rule:
-    return Rule(None, path=path, lot=lot)
+def _rule(lot: Callable[[], Fault | None], face: str | None = None, path: str | None = None) -> Rule:
+    return Rule(None, face, path, lot=lot)
 
 
 def play(seed: int, say: Callable[[str], None] = lambda line: None, *, everywhere: bool = False) -> Outcome:

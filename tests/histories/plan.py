@@ -7,14 +7,20 @@ from random import Random
 from typing import Any
 
 from syncjob.sandbox import Kind, Switches
+from tests.histories.changes import MAIL_VERBS, TASK_VERBS
 from tests.walks.bench import TUESDAY
 
-LIES = (Kind.PREVIOUS_PAGE, Kind.DATE_SKEWED, Kind.FORBIDDEN, Kind.EMPTY_LIST)
+LIES = (Kind.PREVIOUS_PAGE, Kind.DATE_SKEWED, Kind.FORBIDDEN, Kind.EMPTY_LIST, Kind.ROWS_MISSING)
 """Answers that look right and are wrong: what was missed because of them is found by a sweep, not by a poll."""
 FAULTS = tuple(kind for kind in Kind if kind not in (*LIES, Kind.NOT_FOUND))
+HOLLOW = (Kind.LOGIN_PAGE, Kind.EMPTY_OBJECT, Kind.WRONG_TYPE, Kind.EMPTY_LIST, Kind.ROWS_MISSING)
+"""Answers with 200 that hold less than there is."""
+WHIMS = 0.35
+"""Of the histories, how many are about a few things that happen again and again: what is rare comes together there."""
 SWEEPS = True
 NET_SHARE, POSTGRES_SHARE = 0.03, 0.05
 """Of the histories, how many have what takes longer. Drawn apart, so that the others stay what they are."""
+LISTS = r"/tasks\.json$|/conversations$"
 BY_ID = r"/tasks/\d+\.json|/messages/|/conversations/[0-9a-f-]+$"
 
 
@@ -32,12 +38,15 @@ class Plan:
     process_after: date | None = None
     cycles: int = 6
     changes: float = 4.0
+    pauses: tuple[int, ...] = (0, 1, 7)  # seconds between two changes
     meanwhile: float = 0.0  # the share of requests before which the world changes
     fault_rate: float = 0.0
     kinds: tuple[str, ...] = ()
+    favourites: tuple[str, ...] = ()  # changes that come many times as often
     tries: int = 2
     crashes: float = 0.0  # the share of cycles with a crash in them
     disasters: float = 0.0  # the share of cycles before which something is set back or lost
+    outages: float = 0.0  # the share of cycles in which every list answers something else
     offset: float = 0.0
     share: float = 0.25
     tick: float = 0.2
@@ -55,7 +64,7 @@ def draw(seed: int) -> Plan:
     turned = _turned(rng, faces)
     cut = turned.get("missive_ties") == "cut"  # then more than a page of one second is out of the API's reach
     lies = rng.random() < 0.2
-    return Plan(
+    plan = Plan(
         seed, faces,
         tasks=_few(rng, 60) if "teamwork" in faces else 0,
         conversations=_few(rng, 30) if "missive" in faces else 0,
@@ -79,6 +88,24 @@ def draw(seed: int) -> Plan:
         net=Random(f"net {seed}").random() < NET_SHARE,
         postgres=Random(f"postgres {seed}").random() < POSTGRES_SHARE,
     )  # fmt: skip
+    return _with_whims(plan, Random(f"whims {seed}"))  # drawn apart, so that the others stay what they are
+
+
+def _with_whims(plan: Plan, rng: Random) -> Plan:
+    if rng.random() >= WHIMS:
+        return plan
+    lags = {f"{face}_lag_seconds": rng.choice((0, 0, 30, 60)) for face in plan.faces}
+    return replace(
+        plan,
+        switches=replace(plan.switches, **lags),
+        turned=plan.turned | lags,
+        kinds=(rng.choice(HOLLOW), rng.choice(FAULTS)),
+        fault_rate=rng.choice((plan.fault_rate, 0.2)),
+        disasters=rng.choice((plan.disasters, 0.3)),
+        outages=0.4,
+        pauses=(0, 1, 7, 300),  # longer than the overlap
+        favourites=tuple(rng.sample([*TASK_VERBS, *MAIL_VERBS], 8)),
+    )
 
 
 def _pages(rng: Random) -> dict[str, dict[str, int]]:

@@ -59,6 +59,13 @@ def test_rows_or_pages_come_twice(call: Caller) -> None:
     assert len(doubled) > len({row["id"] for row in doubled})
 
 
+def test_rows_are_missing_and_nothing_says_so(call: Caller) -> None:
+    good = call.teamwork("tasks.json").json()["tasks"]
+    call.sandbox.faults.at(1, Fault(Kind.ROWS_MISSING))
+    assert call.teamwork("tasks.json").json()["tasks"] == [row for place, row in enumerate(good) if place % 3 != 2] != good
+    assert struck(call, Fault(Kind.ROWS_MISSING)).json() == call.missive("users").json()
+
+
 def test_the_date_is_off_or_missing(call: Caller) -> None:
     assert parsedate_to_datetime(call.missive("users").headers["Date"]).timestamp() == TUESDAY
     skewed = struck(call, Fault(Kind.DATE_SKEWED, hours=-30))

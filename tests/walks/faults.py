@@ -47,7 +47,7 @@ NO_ANSWER = {
     Kind.ERROR_HTML, Kind.ERROR_JSON, Kind.ERROR_EMPTY, Kind.BAD_GATEWAY_HTML, Kind.UNAVAILABLE_JSON, Kind.UNAVAILABLE_EMPTY,
     Kind.RESET_BEFORE_BODY, Kind.RESET_WITHIN_BODY, Kind.ANSWER_LOST, Kind.HANG, Kind.TRUNCATED_JSON, Kind.LOGIN_PAGE,
 }  # fmt: skip
-LIES = {Kind.EMPTY_LIST}
+LIES = {Kind.EMPTY_LIST, Kind.ROWS_MISSING}
 """What a changes walk cannot know to be untrue: the next sweep finds what it hid."""
 HARMLESS = {Kind.DUPLICATE_ROWS, Kind.DATE_SKEWED}
 
