@@ -34,6 +34,7 @@ class Judge:
     def __init__(self, machine: Machine, chronicle: Chronicle) -> None:
         self._machine, self._chronicle = machine, chronicle
         self.lied = False  # an answer looked right and was not: a poll may have missed something since
+        self._by_directories = False
         self.known_from: dict[str, float] = {}
         self._live: dict[str, int] = {}
         self.found: list[str] = []
@@ -198,7 +199,12 @@ class Judge:
     # -- at the end
 
     def at_the_end(self, *, full: bool) -> list[str]:
-        """Where a destination is not the truth. After a sweep, what no sweep can see is left out."""
+        """Where a destination is not the truth. After a sweep, what no sweep can see is left out.
+
+        So is what a directory named only when the id was known to be nameless, such as a project that came into sight: where
+        no sideload names it, a full resync does.
+        """
+        self._by_directories = not full and self._machine.sandbox.switches.teamwork_sideloads != "all"
         for part in self._machine.destinations:
             for stream in TABLES:
                 blind = set() if full else self._chronicle.blind(stream)
@@ -257,6 +263,8 @@ class Judge:
     ) -> Iterator[str]:
         for name, value in expected.items():
             if (not SWEEPS and name in NAMED_BY_OTHERS) or name not in row:
+                continue
+            if name in NAMED_BY_OTHERS and self._by_directories and _may_be_nameless(row[name]):
                 continue
             if row[name] != show(name, plain(value)) and not (name in WITHHELD and not row[name] and key in self._chronicle.redacted):
                 yield f"{stream} {key}.{name} is {row[name]!r} instead of {plain(value)!r}"
