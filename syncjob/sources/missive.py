@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from syncjob.core.errors import Incomplete, Transient
+from syncjob.core.errors import Forbidden, Incomplete, Transient
 from syncjob.core.model import (
     CONVERSATIONS,
     EMAILS,
@@ -83,11 +83,12 @@ class Missive:
         return Call("list", "/conversations", ((position["box"], "true"), *_paging(limit, position["until"])), position, accept=(400,))
 
     def batch(self, wants: Sequence[Want]) -> Sequence[Want]:
-        """Bodies where they fill a call, else the next thread, else the bodies that are left."""
-        if not any(want.kind in ("body", "thread") for want in wants):
-            return proof.batch(wants)
+        """Bodies where they fill a call, else the next thread, else the bodies that are left; then look-ups, and the threads that
+        they may find to be there after all."""
         bodies = [want for want in wants if want.kind == "body"]
-        threads = [want for want in wants if want.kind == "thread"]
+        threads = [want for want in wants if want.kind == "thread" and not want.about.get("lost")]
+        if not bodies and not threads:
+            return proof.batch(wants) or wants[:1]
         batch = together(bodies, self._together)
         is_full = len(batch) == self._together and not batch[0].tries  # what failed lets others go first, to see if they are answered
         return batch if is_full or not threads else threads[:1]
@@ -139,7 +140,7 @@ class Missive:
             return self._read_bodies(walk, call, answer, known)
         assert walk is not None
         if call.name == "proof":
-            return proof.read(walk, call, answer, known, self._look)
+            return _but_the_lost(proof.read(walk, call, answer, known, self._look))
         return self._read_list(walk, call, answer, known)
 
     def _read_list(self, walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
@@ -211,8 +212,11 @@ class Missive:
         """A page of a conversation's messages: which of them have to be read, and whether the list goes on."""
         about, key = call.about, call.about["key"]
         settled = (("thread", key),)
+        if answer.status == 404 and about.get("lost"):
+            raise Forbidden(f"the messages of conversation {key} are not found, and it is there", hint="the next run asks again")
         if answer.status == 404 and walk:
-            return Page(wants=(Want(SUSPECT, CONVERSATIONS, key, walk=walk.id),), settled=settled)
+            lost = Want("thread", CONVERSATIONS, key, {**about, "lost": True}, walk.id)
+            return Page(wants=(Want(SUSPECT, CONVERSATIONS, key, walk=walk.id), lost))
         if answer.status != 200:
             return Page(inaccessible=((CONVERSATIONS, key), *live_emails(key, known)), settled=settled)
         raws, _ = listed(answer, "messages")
@@ -356,7 +360,7 @@ class Missive:
             return Page(sighted=((CONVERSATIONS, key),), met=emails_of(wants), wants=tuple(wants))
         record = conversation_record(shown, _me(known), box="all")
         wants = [Want("thread", CONVERSATIONS, shown.id, thread_about(shown), walk.id)]
-        if not self._needs_thread(walk, shown, record, rows.get(shown.id), known):
+        if known.waiting("thread", [shown.id]) or not self._needs_thread(walk, shown, record, rows.get(shown.id), known):
             wants = []
         if shown.id == key:
             return Page((record,), wants=tuple(wants))
@@ -372,6 +376,14 @@ class Missive:
         me, others = _me(known), homes - told.keys() - known_ones.keys()
         unknown = {key: conversation_record(Conversation(id=key), me, box="all") for key in others}
         return {**unknown, **told, **known_ones, **{key: record for key, record in told.items() if record.proven}}
+
+
+def _but_the_lost(page: Page) -> Page:
+    """The page of a look-up: a message list that was not found is asked for again only where its conversation is there."""
+    there = {record.key for record in page.records if record.gone is None}
+    open_ = {want.key for want in page.wants}
+    lost = tuple(("thread", key) for kind, key in page.settled if kind in PROOF and key not in there | open_)
+    return replace(page, settled=page.settled + lost)
 
 
 def _paging(limit: int, until: int | None) -> tuple[tuple[str, str], ...]:

@@ -201,6 +201,28 @@ def test_a_refused_conversation_does_not_hold_a_quiet_account_for_ever(bench: Be
     assert checkpoint(bench) >= bench.clock.now() - timedelta(minutes=1)
 
 
+def test_a_mail_that_was_listed_is_not_forgotten_when_its_conversation_is_not_found_for_a_moment(bench: Bench) -> None:
+    bench.run("missive")
+    bench.sandbox.world.missive.add_conversation(2)
+    bench.sandbox.faults.at(1, Fault("404"), path="/v1/messages/", times=2)  # both mails, then the first one
+    bench.sandbox.faults.at(2, Fault("404"), path="/messages$")  # the list again, which is asked whether it is still there
+    assert cycle(bench) == ""
+    assert bench.differences_of("email") == []
+
+
+def test_a_message_list_that_is_never_found_is_given_up_on_though_its_conversation_is_there(bench: Bench) -> None:
+    bench.run("missive")
+    key = bench.sandbox.world.missive.add_conversation(2)
+    bench.sandbox.faults.always(f"{key}/messages", Fault("404"))
+    told = [cycle(bench, wait=600) for _ in range(4)]
+    assert [bool(each) for each in told] == [True, True, False, False]
+    assert dead(bench) == [("thread", key)]
+    bench.sandbox.faults.clear()
+    busy(bench, key)
+    assert cycle(bench) == ""
+    assert bench.differences_of("email") == []
+
+
 def test_a_new_mail_that_only_its_list_shows_is_given_up_on_until_the_next_sweep(bench: Bench) -> None:
     cycle(bench)
     thread = min(email["thread_id"] for email in bench.sandbox.truth.emails().values())
