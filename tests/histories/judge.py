@@ -35,6 +35,7 @@ class Judge:
         self._machine, self._chronicle = machine, chronicle
         self.lied = False  # an answer looked right and was not: a poll may have missed something since
         self._by_directories = False
+        self.strangers = False  # the state folder was lost or set back
         self.known_from: dict[str, float] = {}
         self._live: dict[str, int] = {}
         self.found: list[str] = []
