@@ -308,7 +308,8 @@ class Missive:
         found, rejected = _models(Message, payload if isinstance(payload, list) else [payload], EMAILS)
         if any(not _home(each, asked) for each in found):
             raise Transient("a message without its conversation", hint="the next run tries again")
-        told = {each.id: conversation_record(each, _me(known), box="all") for each in _shown(found)}
+        me = _me(known)
+        told = {each.id: conversation_record(each, me, box="all") for each in _shown(found)}
         conversations = self._conversations({_home(each, asked) for each in found}, told, known)
         ours = {(user.get("email") or "").lower() for user in known.names("users").values()} - {""}
         records = [
@@ -372,7 +373,8 @@ class Missive:
         """The conversation of each message: as the mirror has it, else as the message shows it. One that is shown as gone goes
         at the end of the walk, with all its messages; one that is shown live is live."""
         known_ones = {key: _as_record(row) for key, row in known.rows(CONVERSATIONS, homes).items()}
-        unknown = {key: conversation_record(Conversation(id=key), _me(known), box="all") for key in homes}
+        me, others = _me(known), homes - told.keys() - known_ones.keys()
+        unknown = {key: conversation_record(Conversation(id=key), me, box="all") for key in others}
         return {**unknown, **told, **known_ones, **{key: record for key, record in told.items() if record.proven}}
 
 

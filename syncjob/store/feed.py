@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 from syncjob.core.model import ATTACHMENTS, EMAILS, Batch, FeedRow, Position
 from syncjob.store.files import kept_files
 from syncjob.store.mirror import Mirror, among, bound
+from syncjob.store.ready import Connection, Ready
 from syncjob.store.tables import bodies, destinations, epochs, rows
 from syncjob.store.tables import dead_letters as letters
 
@@ -26,14 +27,14 @@ ROWS = sa.select(
     rows.c.stream, rows.c.key, rows.c.seq, rows.c.data, rows.c.deleted_at, bodies.c.body, sa.func.length(bodies.c.body)
 ).select_from(rows.outerjoin(bodies, (bodies.c.stream == rows.c.stream) & (bodies.c.key == rows.c.key)))  # fmt: skip
 AFTER = ROWS.where(rows.c.seq > sa.bindparam("after")).order_by(rows.c.seq).limit(sa.bindparam("most"))
-NEWEST_EPOCH = sa.select(epochs.c.epoch).order_by(epochs.c.first_seq.desc()).limit(1)
-EPOCH_OF = NEWEST_EPOCH.where(epochs.c.first_seq <= sa.bindparam("seq"))
+_NEWEST_EPOCH = sa.select(epochs.c.epoch).order_by(epochs.c.first_seq.desc()).limit(1)
+NEWEST_EPOCH, EPOCH_OF = Ready(_NEWEST_EPOCH), Ready(_NEWEST_EPOCH.where(epochs.c.first_seq <= sa.bindparam("seq")))
 
 
 class Feed:
     """The feed within one transaction."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._mirror = Mirror(connection)
 

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from syncjob.core.model import EMAILS, Json, Wanted
 from syncjob.store.mirror import among, bound
+from syncjob.store.ready import Connection
 from syncjob.store.tables import files, ledger, rows
 
 LONGEST_WAIT = timedelta(days=1)
@@ -16,7 +17,7 @@ COLUMNS = [files.c[name] for name in Wanted.__dataclass_fields__]
 KEPT = sa.select(files.c.attachment, files.c.sha256).where(among(files.c.attachment), files.c.sha256.is_not(None))
 
 
-def kept_files(connection: sa.Connection, attachments: Iterable[str]) -> dict[str, Mapping[str, Json]]:
+def kept_files(connection: Connection, attachments: Iterable[str]) -> dict[str, Mapping[str, Json]]:
     """The hash and the path of those attachments whose file is kept."""
     found = connection.execute(KEPT, {"keys": bound([*attachments])})
     return {attachment: {"sha256": sha256, "path": path_of(sha256)} for attachment, sha256 in found}
@@ -30,7 +31,7 @@ def path_of(sha256: str) -> str:
 class Files:
     """The files within one transaction."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def scan(self, after: int, *, limit: int) -> tuple[Sequence[Wanted], int]:

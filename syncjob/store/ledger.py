@@ -7,13 +7,14 @@ from sqlalchemy.dialects.sqlite import insert
 
 from syncjob.core.model import Entry, Json
 from syncjob.store.mirror import among, bound
+from syncjob.store.ready import Connection
 from syncjob.store.tables import ledger, ledger_notes
 
 
 class Books:
     """The ledgers within one transaction."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def entries(self, destination: str, stream: str, keys: Collection[str]) -> dict[str, Entry]:

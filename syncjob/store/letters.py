@@ -10,18 +10,23 @@ from sqlalchemy.dialects.sqlite import insert
 
 from syncjob.core.model import Json, Rejection, Want
 from syncjob.store.mirror import among, bound
+from syncjob.store.ready import Connection, Ready
 from syncjob.store.tables import dead_letters as table
 from syncjob.store.tables import rows
 
 KEY = ("part", "stream", "key")
-UNBURY = table.delete().where(
-    table.c.part == sa.bindparam("part_"),
-    table.c.stream == sa.bindparam("stream_"),
-    among(table.c.key),
-    table.c.kind.is_(None),  # a question that failed is answered by its own answer only
+UNBURY = Ready(
+    table.delete().where(
+        table.c.part == sa.bindparam("part_"),
+        table.c.stream == sa.bindparam("stream_"),
+        among(table.c.key),
+        table.c.kind.is_(None),  # a question that failed is answered by its own answer only
+    )
 )
-ANSWER = table.delete().where(
-    table.c.part == sa.bindparam("part_"), table.c.kind == sa.bindparam("kind_"), table.c.key == sa.bindparam("key_")
+ANSWER = Ready(
+    table.delete().where(
+        table.c.part == sa.bindparam("part_"), table.c.kind == sa.bindparam("kind_"), table.c.key == sa.bindparam("key_")
+    )
 )
 
 
@@ -42,7 +47,7 @@ class Letter:
 class Letters:
     """Dead letters within one transaction."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def bury(self, part: str, found: Iterable[Rejection], *, walk: int | None, now: datetime) -> None:

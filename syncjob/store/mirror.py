@@ -10,6 +10,7 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 
 from syncjob.core import digest as digests
 from syncjob.core.model import EMAILS, TASKS, Change, Json, Row
+from syncjob.store.ready import Connection, Ready
 from syncjob.store.tables import bodies, epochs, meta, names, rows, streams
 
 DIGESTS = "digests"
@@ -40,28 +41,28 @@ def _upsert_rows() -> Insert:
 
 
 # The statements of every step, made once: putting one together costs more than running it.
-ROWS = rows.select().where(rows.c.stream == sa.bindparam("stream"), among(rows.c.key))
-CHILDREN = rows.select().where(rows.c.stream == sa.bindparam("stream"), rows.c.parent == sa.bindparam("parent"))
-UPSERT_ROWS = _upsert_rows()
-VERSION = (
+ROWS = Ready(rows.select().where(rows.c.stream == sa.bindparam("stream"), among(rows.c.key)))
+CHILDREN = Ready(rows.select().where(rows.c.stream == sa.bindparam("stream"), rows.c.parent == sa.bindparam("parent")))
+UPSERT_ROWS = Ready(_upsert_rows(), [column.name for column in rows.c if column.name != "listed"])
+VERSION = Ready(
     rows.update()
     .where(rows.c.stream == sa.bindparam("stream_"), rows.c.key == sa.bindparam("key_"))
     .values(version=sa.bindparam("version_"))
 )
-LISTED = rows.update().where(rows.c.stream == sa.bindparam("stream_"), among(rows.c.key)).values(listed=sa.bindparam("at"))
-NEWEST_SEQ = sa.select(sa.func.max(rows.c.seq))
-NAMES = sa.select(names.c.id, names.c.value).where(names.c.source == sa.bindparam("source"), names.c.section == sa.bindparam("section"))
-NAMES_OF = NAMES.where(among(names.c.id))
+LISTED = Ready(rows.update().where(rows.c.stream == sa.bindparam("stream_"), among(rows.c.key)).values(listed=sa.bindparam("at")))
+NEWEST_SEQ = Ready(sa.select(sa.func.max(rows.c.seq)))
+_NAMES = sa.select(names.c.id, names.c.value).where(names.c.source == sa.bindparam("source"), names.c.section == sa.bindparam("section"))
+NAMES, NAMES_OF = Ready(_NAMES), Ready(_NAMES.where(among(names.c.id)))
 REDIGEST = rows.update().where(rows.c.stream == sa.bindparam("s"), rows.c.key == sa.bindparam("k")).values(digest=sa.bindparam("digest"))
-META = sa.select(meta.c.value).where(meta.c.name == sa.bindparam("name"))
-SET_META = insert(meta)
-SET_META = SET_META.on_conflict_do_update(index_elements=["name"], set_={"value": SET_META.excluded.value})
+META = Ready(sa.select(meta.c.value).where(meta.c.name == sa.bindparam("name")))
+_SET_META = insert(meta)
+SET_META = Ready(_SET_META.on_conflict_do_update(index_elements=["name"], set_={"value": _SET_META.excluded.value}), ["name", "value"])
 
 
 class Mirror:
     """Rows within one transaction."""
 
-    def __init__(self, connection: sa.Connection, epoch: str = "") -> None:
+    def __init__(self, connection: Connection, epoch: str = "") -> None:
         self._connection = connection
         self._epoch = epoch
 
@@ -69,11 +70,11 @@ class Mirror:
         """The rows of these keys, as far as there are any."""
         if not keys:
             return {}
-        return {found.key: Row(*found) for found in self._connection.execute(ROWS, {"stream": stream, "keys": bound(keys)})}
+        return _by_key(self._connection.execute(ROWS, {"stream": stream, "keys": bound(keys)}))
 
     def children(self, stream: str, parent: str) -> dict[str, Row]:
         """The rows under one parent, deleted ones included."""
-        return {found.key: Row(*found) for found in self._connection.execute(CHILDREN, {"stream": stream, "parent": parent})}
+        return _by_key(self._connection.execute(CHILDREN, {"stream": stream, "parent": parent}))
 
     def apply(self, changes: Sequence[Change], *, observed: int) -> None:
         """Write changes. Those that destinations hear of get the next seqs; live counts follow."""
@@ -201,6 +202,10 @@ class Mirror:
     def set_meta(self, name: str, value: str) -> None:
         """Keep one of the store's own facts."""
         self._connection.execute(SET_META, {"name": name, "value": value})
+
+
+def _by_key(found: Iterable[tuple[Any, ...]]) -> dict[str, Row]:
+    return {row.key: row for row in (Row(*each) for each in found)}
 
 
 def _values(change: Change, observed: int, seq: int | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from syncjob.store.files import Files
 from syncjob.store.ledger import Books
 from syncjob.store.letters import Letters
 from syncjob.store.mirror import Mirror, new_epoch
+from syncjob.store.ready import Connection
 from syncjob.store.strangers import Strangers
 from syncjob.store.suspects import Suspects
 from syncjob.store.walks import Walks
@@ -66,7 +67,8 @@ class Store:
 
     def _transaction(self, mode: str) -> Iterator[Tx]:
         try:
-            with self._engine.connect().execution_options(begin=mode) as connection, connection.begin():
+            with self._engine.connect().execution_options(begin=mode) as opened, opened.begin():
+                connection = Connection(opened)
                 mirror = Mirror(connection, self._epoch)
                 yield Tx(
                     mirror, Walks(connection), Letters(connection), Feed(connection), Strangers(connection, mirror),

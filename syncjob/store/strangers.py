@@ -9,6 +9,7 @@ from sqlalchemy.dialects.sqlite import insert
 from syncjob.core.digest import digest
 from syncjob.core.model import Change, Record
 from syncjob.store.mirror import Mirror, among, bound
+from syncjob.store.ready import Connection
 from syncjob.store.tables import rows, strangers
 
 ASKED = sa.func.json_each(sa.bindparam("keys")).table_valued("value")
@@ -35,7 +36,7 @@ class Strangers:
     is asked for the rest (`some`). Those that it proves to be gone are buried, those that it shows are rows then, and settled next time.
     """
 
-    def __init__(self, connection: sa.Connection, mirror: Mirror) -> None:
+    def __init__(self, connection: Connection, mirror: Mirror) -> None:
         self._connection, self._mirror = connection, mirror
 
     def note(self, stream: str, keys: Collection[str]) -> None:

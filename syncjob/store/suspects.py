@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from syncjob.core.model import CONVERSATIONS, PROOF, SUSPECT, Row, Walk
+from syncjob.store.ready import Connection
 from syncjob.store.tables import deletions, rows, sightings, strangers, wants
 from syncjob.store.walks import PENDING
 
@@ -85,7 +86,7 @@ STALEST = rows.select().where(rows.c.stream == STREAM, *LIVE).order_by(rows.c.li
 class Suspects:
     """Suspects within one transaction."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def conclude(self, walk: Walk, source: str, enumerated: str) -> bool:

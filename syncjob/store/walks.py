@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from syncjob.core.model import PROOF, Change, Json, Walk, Want
 from syncjob.core.questions import FAR
 from syncjob.store.mirror import among, bound
+from syncjob.store.ready import Connection, Ready
 from syncjob.store.tables import deletions, sightings, sources, streams, walks, wants
 
 WALK_COLUMNS = [walks.c[name] for name in Walk.__dataclass_fields__]
@@ -50,38 +51,46 @@ def _want() -> Insert:
 
 
 # The statements of every step, made once: putting one together costs more than running it.
-OPEN = sa.select(*WALK_COLUMNS).where(walks.c.stream == sa.bindparam("stream"), walks.c.finished_at.is_(None)).order_by(walks.c.id)
-GET = sa.select(*WALK_COLUMNS).where(walks.c.id == sa.bindparam("id"))
-SIGHT, WANT = _sight(), _want()
-SIGHTED = sa.select(sightings.c.key).where(
-    sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream"), among(sightings.c.key)
+OPEN = Ready(
+    sa.select(*WALK_COLUMNS).where(walks.c.stream == sa.bindparam("stream"), walks.c.finished_at.is_(None)).order_by(walks.c.id)
+)
+GET = Ready(sa.select(*WALK_COLUMNS).where(walks.c.id == sa.bindparam("id")))
+SIGHT, WANT = Ready(_sight()), Ready(_want(), ["source", *Want.__dataclass_fields__])
+SIGHTED = Ready(
+    sa.select(sightings.c.key).where(
+        sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream"), among(sightings.c.key)
+    )
 )
 OWNED = wants.c.source == sa.bindparam("source"), wants.c.walk.is_not_distinct_from(sa.bindparam("walk"))
 WANT_COLUMNS = [wants.c[name] for name in Want.__dataclass_fields__]
-WAITING = sa.select(sa.func.min(wants.c.not_before)).where(*OWNED)
-SETTLE = wants.delete().where(
-    wants.c.source == sa.bindparam("source_"), wants.c.kind == sa.bindparam("kind_"), wants.c.key == sa.bindparam("key_")
+WAITING = Ready(sa.select(sa.func.min(wants.c.not_before)).where(*OWNED))
+SETTLE = Ready(
+    wants.delete().where(
+        wants.c.source == sa.bindparam("source_"), wants.c.kind == sa.bindparam("kind_"), wants.c.key == sa.bindparam("key_")
+    )
 )
 SPARE = tuple(
-    statement.where(table.c.stream == sa.bindparam("stream_"), among(table.c.key))
+    Ready(statement.where(table.c.stream == sa.bindparam("stream_"), among(table.c.key)))
     for table, statement in (
         (deletions, deletions.delete()),
-        (wants, wants.delete().where(wants.c.kind.in_(PROOF))),
+        (wants, wants.delete().where(sa.or_(*(wants.c.kind == step for step in PROOF)))),
         (sightings, sightings.delete().where(sightings.c.verdict == PENDING, sightings.c.walk.is_distinct_from(sa.bindparam("walk_")))),
     )
 )
-TAKE_OVER = sightings.delete().where(
-    sightings.c.verdict == PENDING,
-    sightings.c.stream == sa.bindparam("stream"),
-    sightings.c.key == sa.bindparam("key"),
-    sightings.c.walk != sa.bindparam("walk"),
+TAKE_OVER = Ready(
+    sightings.delete().where(
+        sightings.c.verdict == PENDING,
+        sightings.c.stream == sa.bindparam("stream"),
+        sightings.c.key == sa.bindparam("key"),
+        sightings.c.walk != sa.bindparam("walk"),
+    )
 )
-STREAM = streams.select().where(streams.c.stream == sa.bindparam("stream"))
-SOURCE = sources.select().where(sources.c.source == sa.bindparam("source"))
+STREAM = Ready(streams.select().where(streams.c.stream == sa.bindparam("stream")))
+SOURCE = Ready(sources.select().where(sources.c.source == sa.bindparam("source")))
 
 
 @cache
-def _wanted(kinds: tuple[str, ...]) -> sa.CompoundSelect[Any]:
+def _wanted(kinds: tuple[str, ...]) -> Ready:
     """The first questions of each of these kinds, in the order of the kinds: one statement, since every step begins with it."""
     time = wants.c.not_before
     due = sa.or_(time.is_(None), time <= sa.bindparam("now"), time > sa.bindparam("far"))
@@ -90,13 +99,13 @@ def _wanted(kinds: tuple[str, ...]) -> sa.CompoundSelect[Any]:
         sa.select(*WANT_COLUMNS).where(*OWNED, wants.c.kind == kind, due).order_by(*order).limit(sa.bindparam("most_wanted")).subquery()
         for kind in kinds
     ]
-    return sa.union_all(*(sa.select(each) for each in first))
+    return Ready(sa.union_all(*(sa.select(each) for each in first)))
 
 
 class Walks:
     """Walks within one transaction."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def begin(self, walk: Walk, *, live: int) -> Walk:
@@ -110,7 +119,7 @@ class Walks:
 
     def get(self, id_: int) -> Walk:
         """A walk as it stands now."""
-        return Walk(*self._connection.execute(GET, {"id": id_}).one())
+        return Walk(*self._connection.execute(GET, {"id": id_})[0])
 
     def has(self, id_: int) -> bool:
         """Whether there is such a walk."""
@@ -199,7 +208,8 @@ class Walks:
 
     def waiting(self, source: str, walk: int | None) -> datetime | None:
         """When the first of a walk's postponed questions may be asked."""
-        return self._connection.execute(WAITING, {"source": source, "walk": walk}).scalar()
+        first: datetime | None = self._connection.execute(WAITING, {"source": source, "walk": walk}).scalar()
+        return first
 
     def settle(self, source: str, settled: Iterable[tuple[str, str]]) -> None:
         """Remove questions that were answered."""
@@ -255,9 +265,9 @@ class Walks:
 
     def stream(self, stream: str) -> Mapping[str, Any]:
         """The stream's row: checkpoint, live, process_after, swept_at, news_at, late_seconds."""
-        found = self._connection.execute(STREAM, {"stream": stream}).mappings().one_or_none()
+        found = self._connection.execute(STREAM, {"stream": stream}).mapping()
         unknown = dict.fromkeys(("checkpoint", "process_after", "swept_at", "news_at"))
-        return dict(found) if found else {"stream": stream, **unknown, "live": 0, "late_seconds": 0}
+        return found or {"stream": stream, **unknown, "live": 0, "late_seconds": 0}
 
     def set_stream(self, stream: str, **values: Any) -> None:
         """Set columns of the stream's row."""
@@ -266,8 +276,8 @@ class Walks:
 
     def source(self, source: str) -> Mapping[str, Json]:
         """The source's row: identity, access, absorbed."""
-        found = self._connection.execute(SOURCE, {"source": source}).mappings().one_or_none()
-        return dict(found) if found else {"source": source, "identity": None, "access": None, "absorbed": 0}
+        found = self._connection.execute(SOURCE, {"source": source}).mapping()
+        return found or {"source": source, "identity": None, "access": None, "absorbed": 0}
 
     def set_source(self, source: str, **values: Any) -> None:
         """Set columns of the source's row."""

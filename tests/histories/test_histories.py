@@ -5,7 +5,7 @@ import pytest
 from tests.histories.history import play
 from tests.histories.plan import draw
 
-SHORT, LONG, AT_ONCE = range(60), range(60, 2060), 10
+SHORT, LONG, AT_ONCE = range(240), range(240, 2000), 5
 
 
 def batches(seeds: range) -> list[range]:
