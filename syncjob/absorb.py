@@ -201,7 +201,7 @@ def finish(
 
 def _doom_heirs(walk: Walk, source: Source, tx: Tx) -> None:
     """What belongs to a conversation at the end of the walk that found that it goes, goes with it."""
-    newest = int(tx.mirror.meta("observed"))
+    newest = int(tx.walks.source(source.name)["absorbed"])  # its own: the other source counts its answers apart
     for each in tx.walks.doomed(walk.id):
         parent = tx.mirror.rows(each.stream, [each.key]).get(each.key) if each.stream == CONVERSATIONS else None
         if parent:

@@ -1,4 +1,4 @@
-"""A task that comes back is live again only once that is proven: by a later stamp, or by its own page."""
+"""A task that comes back is live again only once that is proven: by a later stamp, or by its own page. A mail comes with its thread."""
 
 from pathlib import Path
 
@@ -25,4 +25,19 @@ def test_a_restored_task_comes_back_however_its_stamp_behaves(tmp_path: Path, mo
     bench.reopen()
     bench.cycle("teamwork")
     assert bench.differences_of("tasks") == []
+    bench.close()
+
+
+def test_mails_come_back_with_their_conversation_though_the_other_source_has_asked_more(tmp_path: Path) -> None:
+    """Each source numbers its own answers: those of the other one say nothing of how new a mail is."""
+    bench = Bench(tmp_path, conversations=3)
+    bench.run("missive")
+    bench.settle("teamwork", cycles=20)
+    key = next(iter(bench.sandbox.truth.emails().values()))["thread_id"]
+    bench.sandbox.world.missive.trash(key)
+    bench.settle("missive")
+    assert bench.differences_of("email") == []
+    bench.sandbox.world.missive.untrash(key)
+    bench.settle("missive")
+    assert bench.differences_of("email") == []
     bench.close()
