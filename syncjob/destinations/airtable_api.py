@@ -80,7 +80,10 @@ class AirtableApi:
                 raise ValueError
             return found
 
-        return self._call(read)
+        try:
+            return self._call(read)
+        except Unprocessable as error:
+            raise self._unreadable(error) from None
 
     def create_table(self, name: str, fields: Sequence[Mapping[str, Json]]) -> None:
         """Make a table. Raises Unprocessable."""
@@ -116,7 +119,7 @@ class AirtableApi:
                 return self._all(lambda options: self._call(lambda: read(options)), asked)
             except Unprocessable as error:
                 if error.type != NO_LIST:  # its offset expired: begin anew
-                    raise Transient(f"{self._host} cannot be read: {error.message}", hint=answers.BROKEN) from None
+                    raise self._unreadable(error) from None
 
     def record(self, table: str, record: str) -> Json:
         """One record. Raises Unprocessable where it is gone."""
@@ -234,6 +237,9 @@ class AirtableApi:
                 hint="check AIRTABLE_BASE_ID; the token needs data.records:read, data.records:write and schema.bases:read on this base",
             )
         return Transient(f"{self._host}: it answered {words}", hint="If this stays, check AIRTABLE_BASE_URL.")
+
+    def _unreadable(self, error: Unprocessable) -> Transient:
+        return Transient(f"{self._host} cannot be read: {error.message}", hint=answers.BROKEN)
 
     def _over_limit(self, answer: Response, type_: str, words: str) -> Exception:
         now = self._clock.now()

@@ -383,7 +383,7 @@ def test_whatever_airtable_s_undocumented_behaviour_is_the_rows_are_right(tmp_pa
     place.close()
 
 
-@pytest.mark.parametrize("kind", [Kind.TOO_LARGE, Kind.WRONG_TYPE])
+@pytest.mark.parametrize("kind", [Kind.TOO_LARGE, Kind.WRONG_TYPE, Kind.UNPROCESSABLE])
 def test_an_answer_to_a_reading_that_makes_no_sense_is_only_a_failure(airtable: AirtablePlace, kind: Kind) -> None:
     destination = ready(airtable)
     deliver(destination, task())
@@ -392,7 +392,7 @@ def test_an_answer_to_a_reading_that_makes_no_sense_is_only_a_failure(airtable: 
         list(destination.live(TASKS))
 
 
-@pytest.mark.parametrize("kind", [Kind.TOO_LARGE, Kind.WRONG_TYPE])
+@pytest.mark.parametrize("kind", [Kind.TOO_LARGE, Kind.WRONG_TYPE, Kind.UNPROCESSABLE])
 def test_tables_that_make_no_sense_are_only_a_failure(airtable: AirtablePlace, kind: Kind) -> None:
     airtable.sandbox.faults.at(1, Fault(kind), face="airtable", times=9)
     with pytest.raises(Transient):
