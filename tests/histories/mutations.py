@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
+import sqlalchemy as sa
+
 import syncjob.absorb
 import syncjob.core.diff
 import syncjob.core.digest
@@ -82,11 +84,14 @@ def absence_deletes() -> list[Any]:
 
     def rash(suspects: Suspects, walk: Any, source: str, enumerated: str) -> bool:
         found = conclude(suspects, walk, source, enumerated)
-        run, mine = suspects._connection.exec_driver_sql, f"FROM wants WHERE walk = {walk.id} AND kind = 'suspect'"
+        mine = f"FROM wants WHERE walk = {walk.id} AND kind = 'suspect'"
         gone = f"SELECT stream, key, {walk.id}, (SELECT max(observed) FROM rows), 'absent', 0 {mine}"
-        run(f"INSERT OR REPLACE INTO deletions (stream, key, walk, observed, why, held) {gone}")
-        run(f"UPDATE sightings SET verdict = 'deleted' WHERE walk = {walk.id} AND (stream, key) IN (SELECT stream, key FROM deletions)")
-        run(f"DELETE {mine}")
+        for statement in (
+            f"INSERT OR REPLACE INTO deletions (stream, key, walk, observed, why, held) {gone}",
+            f"UPDATE sightings SET verdict = 'deleted' WHERE walk = {walk.id} AND (stream, key) IN (SELECT stream, key FROM deletions)",
+            f"DELETE {mine}",
+        ):
+            suspects._connection.execute(sa.text(statement))
         return found
 
     return [patch.object(Suspects, "conclude", rash)]
