@@ -45,7 +45,7 @@ class Chronicle:
                 self._take_down(STREAMS[face], read(self._process_after), now)
                 self._take_signs(face)
         missive = self._sandbox.world.missive
-        self.redacted |= truth.redacted_emails()
+        self.redacted |= {message.id for message in missive.messages.values() if message.redacted}  # be it in the trash
         for row in missive.conversations.values():
             for key in row.message_ids:
                 self.threads[key].add(row.id)

@@ -10,6 +10,7 @@ from syncjob.core.errors import SyncjobError, Transient, Unreliable
 from syncjob.core.model import EMAILS
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Fault, Switches
+from syncjob.sources import proof
 
 from .bench import POLL, Bench
 from .paths import NEVER, seen_by
@@ -180,6 +181,27 @@ def test_a_sweep_whose_controls_went_meanwhile_gives_up_and_the_next_one_finds_w
     assert all(walk["finished_at"] for walk in bench.walks("teamwork.tasks"))
     sweep(bench, "teamwork")
     assert bench.differences_of("task") == []
+    bench.close()
+
+
+def test_the_control_that_was_found_at_last_is_the_one_that_is_asked_for_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    world = bench.sandbox.world.teamwork
+    *controls, _, gone = [world.add_task(f"task {number}") for number in range(proof.CONTROLS + 2)]
+    bench.run("teamwork")
+    world.purge_task(gone)
+    bench.clock.at += 61
+    bench.rhythm = Rhythm(POLL, sweep_asked=True)
+    bench.reopen()
+    while not any(walk["kind"] == "sweep" and walk["listed"] for walk in bench.walks("teamwork.tasks")):
+        bench.parts["teamwork"].step()
+    for key in controls:
+        world.purge_task(key)
+    with suppress(Unreliable):
+        bench.cycle("teamwork", wait=301)
+    bench.cycle("teamwork", wait=301)
+    assert [walk["unread"] for walk in bench.walks("teamwork.tasks") if walk["kind"] == "sweep"] == [None]
+    assert len(bench.differences_of("task")) == len(controls)
     bench.close()
 
 
