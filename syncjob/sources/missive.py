@@ -175,8 +175,9 @@ class Missive:
         expected = sum(want.about["count"] or 0 for want in wants)
         if complete and walk.kind == "sweep":
             wants += in_turn(walk, [want.key for want in wants], known)
+        strange = tuple((*stub, "") for stub in stubs)  # shown whole again, its messages are listed again
         return Page(
-            records, stubs, emails_of(doubtful), rejected=rejected, wants=(*wants, *doubtful), position=then, complete=complete,
+            records, stubs, emails_of(doubtful), strange, rejected=rejected, wants=(*wants, *doubtful), position=then, complete=complete,
             unread=unread, expected=expected,
         )  # fmt: skip
 
