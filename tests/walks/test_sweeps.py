@@ -248,3 +248,19 @@ def test_a_sweep_misses_nothing_in_a_list_without_conversations_that_are_out_of_
     sweep(bench, "missive")
     assert [walk["error"] for walk in bench.walks(EMAILS)] == [None, None, None]
     bench.close()
+
+
+def test_a_list_of_messages_that_left_some_out_is_read_again_by_the_next_sweep_and_by_no_other(bench: Bench) -> None:
+    thread = live_thread(bench)
+    for _ in range(4):
+        bench.sandbox.world.missive.add_message(thread)
+    bench.sandbox.faults.at(1, Fault("rows missing"), path=f"{thread}/messages", times=2)
+    bench.cycle("missive")
+    assert bench.differences_of("email") != []
+    bench.sandbox.faults.clear()
+    for _ in range(2):
+        sweep(bench, "missive")
+    assert bench.differences_of("email") == []
+    asked = len(bench.sandbox.requests("missive"))
+    bench.cycle("missive")
+    assert len(bench.sandbox.requests("missive")) == asked + 2
