@@ -8,7 +8,6 @@ import importlib.util
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -25,6 +24,8 @@ import pytest
 
 PASSWORD = "s3cret-of-the-tests"
 START_SECONDS = 30
+WHILE_WE_LIVE = '"$@" & read _; kill -INT $!; wait'
+"""Runs a server until our end of its pipe is closed, be it because we were killed."""
 
 EMPTY = """
     DO $$ DECLARE name text; BEGIN
@@ -61,23 +62,23 @@ class PostgresServer:
         if self._process:
             return
         options = ["-D", str(self._data), "-k", str(self._folder), "-c", "listen_addresses=", "-c", "fsync=off"]
+        command = ["sh", "-c", WHILE_WE_LIVE, "sh", self._programs / "postgres", *options]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([self._programs / "postgres", *options], stdout=log, stderr=log, **self._as)
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, **self._as)
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
                 psycopg2.connect(self.dsn).close()
                 return
             except psycopg2.OperationalError:
-                if time.monotonic() > deadline or self._process.poll() is not None:
+                if time.monotonic() > deadline:
                     pytest.fail(f"PostgreSQL does not start:\n{(self._folder / 'log').read_text()}")
                 time.sleep(0.02)
 
     def stop(self) -> None:
         """Stop it at once; connections break."""
         if self._process:
-            self._process.send_signal(signal.SIGINT)
-            self._process.wait()
+            self._process.communicate()
         self._process = None
 
     def remove(self) -> None:

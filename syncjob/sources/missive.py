@@ -49,6 +49,9 @@ from syncjob.sources.until import SMALLEST_LIMIT, onward
 
 M = TypeVar("M", Conversation, Message)
 LIST_LIMIT, THREAD_LIMIT, BODIES = 50, 10, 10
+SHORT = "?"
+"""Marks the version of a conversation whose list of messages ended before its count: the next sweep lists it again, once, since
+a count may also be wrong for ever."""
 BODIES_BYTES = 4_000_000
 """Bodies are asked for together as long as all of them are not larger than that; a single one may be as large as any answer."""
 INHERITED = ("trashed", "junked", proof.NO_CONVERSATION, UNPROVEN)
@@ -172,8 +175,9 @@ class Missive:
         expected = sum(want.about["count"] or 0 for want in wants)
         if complete and walk.kind == "sweep":
             wants += in_turn(walk, [want.key for want in wants], known)
+        strange = tuple((*stub, "") for stub in stubs)  # shown whole again, its messages are listed again
         return Page(
-            records, stubs, emails_of(doubtful), rejected=rejected, wants=(*wants, *doubtful), position=then, complete=complete,
+            records, stubs, emails_of(doubtful), strange, rejected=rejected, wants=(*wants, *doubtful), position=then, complete=complete,
             unread=unread, expected=expected,
         )  # fmt: skip
 
@@ -181,7 +185,9 @@ class Missive:
         """Whether a conversation's messages may differ from what the mirror holds."""
         if record.gone:
             return False  # what is in the trash is listed when it comes back, whether or not its activity moved
-        if row is None or row.deleted_at or row.version != found.version():
+        if row is None or row.deleted_at:
+            return True
+        if found.version() != ((row.version or "").removesuffix(SHORT) if walk.kind == "changes" else row.version):
             return True
         return walk.reread or (walk.kind == "full" and any(child.data is None for child in known.children(EMAILS, found.id).values()))
 
@@ -222,8 +228,8 @@ class Missive:
         raws, _ = listed(answer, "messages")
         if not raws and about["count"] and not about.get("empty"):  # a list that lies once is not taken for an empty conversation
             return Page(wants=(Want("thread", CONVERSATIONS, key, {**about, "empty": True}, walk.id if walk else None),))
-        found, rejected = _models(Message, raws, EMAILS)
-        found = [each for each in found if not each.draft and each.sent is not None]
+        models, rejected = _models(Message, raws, EMAILS)
+        found = [each for each in models if not each.draft and each.sent is not None]
         rows = known.rows(EMAILS, [each.id for each in found])
         records, sighted, wants = self._sort_out(walk, found, rows, about)
         seen = sorted({*about["seen"], *(each.id for each in found)})
@@ -236,8 +242,10 @@ class Missive:
             is_last = whole or len(raws) < THREAD_LIMIT
             oldest = None if is_last else min((each.sent for each in found if each.sent is not None), default=None)
             wants += [want for want in suspects(walk, key, known, after=oldest) if want.key not in shown]
+        is_short = whole and len(seen) + len(models) - len(found) + len(rejected) < (about["count"] or 0)
+        version = about["version"] + SHORT * (is_short and walk is not None and walk.kind == "changes")
         return Page(
-            tuple(records), tuple(sighted), emails_of(wants), ((CONVERSATIONS, key, about["version"]),),
+            tuple(records), tuple(sighted), emails_of(wants), ((CONVERSATIONS, key, version),),
             ((CONVERSATIONS, key),) if whole else (), rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
         )  # fmt: skip
 

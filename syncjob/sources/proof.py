@@ -58,7 +58,7 @@ def read(walk: Walk, asked: Call, answer: Answer, known: Known, look: Look) -> P
         return missed(walk, page, alone=kind == SUSPECT) if is_there else page
     if kind == CLAIM:
         return Page((_gone(stream, key, known, UNPROVEN),), settled=_all_kinds(key))
-    claim = Want(CLAIM, stream, key, {"opened": said.get("opened")}, walk.id)
+    claim = Want(CLAIM, stream, key, dict(said), walk.id)
     return Page(wants=(claim,), settled=((kind, key),))
 
 
@@ -77,10 +77,10 @@ def _read_control(walk: Walk, asked: Call, answer: Answer, known: Known, *, is_t
     if not is_there:
         return _not_even_the_control(walk, stream, kind, about["wants"], known)
     if kind == SUSPECT:
-        opened = tuple(Want(OPENED, stream, key, {"opened": answer.date.isoformat()}, walk.id) for key, _ in about["wants"])
+        opened = tuple(Want(OPENED, stream, key, {**said, "opened": answer.date.isoformat()}, walk.id) for key, said in about["wants"])
         return Page(wants=opened, settled=tuple((SUSPECT, want.key) for want in opened))
     fresh = [key for key, said in about["wants"] if _is_soon(said.get("opened"), answer.date)]
-    stale = tuple(Want(SUSPECT, stream, key, walk=walk.id) for key, _ in about["wants"] if key not in fresh)
+    stale = tuple(Want(SUSPECT, stream, key, said, walk.id) for key, said in about["wants"] if key not in fresh)
     why = NO_CONVERSATION if stream == CONVERSATIONS else NOT_FOUND
     records = tuple(_gone(stream, key, known, why) for key in fresh)
     return Page(records, wants=stale, settled=tuple((CLAIM, key) for key, _ in about["wants"]))

@@ -79,7 +79,8 @@ class Teamwork:
         if walk.kind == "sweep":
             size = position.get("size", GLIMPSE_SIZE)
             asked = after + VISIBLE + GLIMPSE + ORDER + (("page", str(position["page"])), ("pageSize", str(size)))
-            return Call("glimpse", f"{ROOT}/tasks.json", asked, position, accept=(400,) if size == GLIMPSE_SIZE else ())
+            refused = (400,) if size == GLIMPSE_SIZE or position["page"] > 1 else ()
+            return Call("glimpse", f"{ROOT}/tasks.json", asked, position, accept=refused)
         if position["phase"] == "deleted":
             asked = (("showDeleted", "true"), ("deletedOnly", "true"), ("includeTasksFromDeletedLists", "true"))
             after = (("deletedAfter", position["after"]),) if position["after"] else ()
@@ -88,7 +89,8 @@ class Teamwork:
 
     def _list_call(self, name: str, position: Mapping[str, Json], filters: tuple[tuple[str, str], ...]) -> Call:
         paging = (("page", str(position["page"])), ("pageSize", str(PAGE_SIZE)))
-        return Call(name, f"{ROOT}/tasks.json", filters + VISIBLE + SIDELOAD + ORDER + paging, position)
+        refused = (400,) if position["page"] > 1 else ()
+        return Call(name, f"{ROOT}/tasks.json", filters + VISIBLE + SIDELOAD + ORDER + paging, position, accept=refused)
 
     def batch(self, wants: Sequence[Want]) -> Sequence[Want]:
         for kind, most in (("fetch", FETCH_SIZE), ("look_up", 1), ("hidden", 1)):
@@ -139,6 +141,8 @@ class Teamwork:
             return self._read_check(walk, call, answer)
         if call.name == "names":
             return read_names(call, answer)
+        if answer.status == 400:
+            return self._read_refused(walk, call, known)
         rows, payload = listed(answer, "tasks")
         tasks, rejected = _tasks(rows)
         name_of = Names(payload.get("included"), needed(tasks), known)
@@ -151,11 +155,17 @@ class Teamwork:
         if call.name == "deleted":
             gone = tuple(found for found in records if found.gone)
             return Page(gone, rejected=rejected, names=names, position=call.about, complete=True)
-        seen = _Seen(rows, {found.key: found.updated_at for found in (*records, *left_out)}, _goes_on(payload, rows, call))
+        seen = _Seen(rows, {found.key: found.updated_at for found in (*records, *left_out)}, payload, call)
         position, complete = self._continue(walk, call.about, seen, known)
-        if complete and walk.kind == "changes":
-            position, complete = {"phase": "deleted", "after": stamp(walk.since) if walk.since else None, "page": 1}, False
         return Page(records + left_out, rejected=rejected, names=names, position=position, complete=complete)
+
+    def _read_refused(self, walk: Walk, call: Call, known: Known) -> Page:
+        """There is no such page: the one before was the last, unless it said that there is more. Then the list became shorter, or ends
+        for another reason: it is read again from its first page."""
+        if call.about.get("promised"):
+            return Page(position=_again(call.about))
+        position, complete = self._continue(walk, call.about, _Seen((), {}, {}, call), known)
+        return Page(position=position, complete=complete)
 
     def _records(self, tasks: Sequence[Task], name_of: Names, known: Known) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
         """The page's records, and those out of scope."""
@@ -176,6 +186,8 @@ class Teamwork:
         """Where the list goes on after a page, and whether the source said that this was its end."""
         carried = {name: position[name] for name in CARRIED if name in position}
         onward, complete = self._turn_to({name: value for name, value in position.items() if name != "named"}, walk, seen, known)
+        if complete and walk.kind == "changes":
+            onward, complete = {"phase": "deleted", "after": stamp(walk.since) if walk.since else None, "page": 1}, False
         return {**carried, **onward}, complete
 
     def _turn_to(self, position: Mapping[str, Json], walk: Walk, seen: "_Seen", known: Known) -> tuple[Mapping[str, Json], bool]:
@@ -195,16 +207,12 @@ class Teamwork:
                 return position, True
             if beyond and last:
                 return _step(seen, last), False
-            return {**position, "page": 2, "pass": 1, "fresh": 0}, False
+            return {**position, "page": 2, "pass": 1, "fresh": 0, "promised": seen.promised}, False
         fresh += position["fresh"]
         if not ended and not beyond:
-            return {**position, "page": position["page"] + 1, "fresh": fresh}, False
+            return {**position, "page": position["page"] + 1, "fresh": fresh, "promised": seen.promised}, False
         if passing == 1 or fresh:
-            if passing >= MOST_PASSES:
-                raise Incomplete(
-                    "teamwork.tasks: its pages keep changing faster than they can be read", hint="the next run goes on from here"
-                )
-            return {**position, "page": 1, "pass": passing + 1, "fresh": 0}, False
+            return _again(position), False
         return (position, True) if ended or last is None else (_step(seen, last), False)
 
     def _read_check(self, walk: Walk, call: Call, answer: Answer) -> Page:
@@ -224,6 +232,8 @@ class Teamwork:
 
     def _read_glimpse(self, walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
         """A page of a sweep: what is as it was, and what has to be fetched."""
+        if answer.status == 400 and call.about["page"] > 1:
+            return self._read_refused(walk, call, known)
         if answer.status == 400:  # more than a page may hold here
             return Page(position={**call.about, "size": PAGE_SIZE})
         raws, payload = listed(answer, "tasks")
@@ -239,7 +249,7 @@ class Teamwork:
                 outside.append(Record(TASKS, key, None, row.version))
             else:
                 same.append((TASKS, key))
-        seen = _Seen(raws, {str(task.id): instant(task.updatedAt) for task in tasks}, _goes_on(payload, raws, call))
+        seen = _Seen(raws, {str(task.id): instant(task.updatedAt) for task in tasks}, payload, call)
         position, complete = self._continue(walk, call.about, seen, known)
         met = tuple((TASKS, want.key) for want in wants)
         return Page(
@@ -315,20 +325,24 @@ class Teamwork:
         return Page((_gone(key, why, known),), settled=settled)
 
 
-def _goes_on(payload: Mapping[str, Json], rows: Sequence[Json], call: Call) -> bool | None:
-    """Whether more follows, as the answer says; where it does not, a full page may be followed by more. None: nobody knows."""
-    more = has_more(payload)
-    return None if more is None and len(rows) < int(dict(call.params)["pageSize"]) else more is not False
-
-
 class _Seen:
-    """What a page showed, as far as paging is concerned."""
+    """What a page showed, as far as paging is concerned. `more`: whether more follows, as the answer says; where it does not, a full
+    page may be followed by more. None: nobody knows."""
 
-    def __init__(self, rows: Sequence[Json], stamps: Mapping[str, datetime | None], more: bool | None) -> None:
+    def __init__(self, rows: Sequence[Json], stamps: Mapping[str, datetime | None], payload: Mapping[str, Json], call: Call) -> None:
         self.keys = [str(raw["id"]) for raw in rows if isinstance(raw, dict) and raw.get("id")]
         self.by_key = {key: time for key, time in stamps.items() if time}
         self.stamps = list(self.by_key.values())
-        self.more = more
+        more = has_more(payload)
+        self.promised = more is True
+        self.more = None if more is None and len(rows) < int(dict(call.params)["pageSize"]) else more is not False
+
+
+def _again(position: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The next pass over the pages of one step."""
+    if position["pass"] >= MOST_PASSES:
+        raise Incomplete("teamwork.tasks: its pages keep changing faster than they can be read", hint="the next run goes on from here")
+    return {**position, "page": 1, "pass": position["pass"] + 1, "fresh": 0}
 
 
 def _look_up(stream: str, key: str) -> Call:

@@ -45,7 +45,7 @@ class Chronicle:
                 self._take_down(STREAMS[face], read(self._process_after), now)
                 self._take_signs(face)
         missive = self._sandbox.world.missive
-        self.redacted |= truth.redacted_emails()
+        self.redacted |= {message.id for message in missive.messages.values() if message.redacted}  # be it in the trash
         for row in missive.conversations.values():
             for key in row.message_ids:
                 self.threads[key].add(row.id)
@@ -145,7 +145,8 @@ def _mail_signs(sandbox: Sandbox, emails: Mapping[str, Row]) -> Iterator[tuple[W
     world = sandbox.world.missive
     for row in sandbox.world.missive.conversations.values():
         drafts = len(row.draft_ids) if sandbox.switches.missive_counts_drafts else 0
-        sign = f"{row.last_activity_at} {len(row.message_ids) + row.miscounted + drafts} {row.flags.get(world.me)}"
+        mine = row.flags.get(world.me)  # of the flags only these tell that messages come or go
+        sign = f"{row.last_activity_at} {len(row.message_ids) + row.miscounted + drafts} {mine and (mine.trashed, mine.junked)}"
         content = [[key, _without_conversation(emails[key])] if key in emails else key for key in sorted(row.message_ids)]
         yield (EMAILS, row.id), sign, json.dumps(content, default=str)
 

@@ -115,7 +115,8 @@ class Stage:
             self.sandbox.faults.clear()
             for _ in range(case.calm_cycles):
                 bench.clock.at += PAUSE
-                self._ask_sweep(bench, also=case.kind in LIES)
+                if bench.differences_of(*WHAT[self.face]):
+                    self._ask_sweep(bench, also=case.kind in LIES)
                 after = self._cycle(bench)
                 wrong += [f"exit {after} afterwards"] * (after != 0) + self._unsafe(bench, case)
             wrong += bench.differences_of(*WHAT[self.face])

@@ -41,3 +41,18 @@ def test_mails_come_back_with_their_conversation_though_the_other_source_has_ask
     bench.settle("missive")
     assert bench.differences_of("email") == []
     bench.close()
+
+
+def test_mails_come_back_when_the_conversation_that_was_shown_as_a_stub_is_shown_whole_again(tmp_path: Path) -> None:
+    """Nothing of it has changed meanwhile."""
+    bench = Bench(tmp_path)
+    world = bench.sandbox.world.missive
+    *_, key = (world.add_conversation() for _ in range(6))  # more than a sweep lists anyway
+    bench.run("missive")
+    for change in (lambda: world.revoke_access(key, guest=True), lambda: world.grant_access(key)):
+        change()
+        bench.rhythm = Rhythm(POLL, sweep_asked=True)
+        bench.reopen()
+        bench.settle("missive")
+        assert bench.differences_of("email") == []
+    bench.close()

@@ -10,6 +10,7 @@ from syncjob.core.errors import SyncjobError, Transient, Unreliable
 from syncjob.core.model import EMAILS
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Fault, Switches
+from syncjob.sources import proof
 
 from .bench import POLL, Bench
 from .paths import NEVER, seen_by
@@ -183,6 +184,27 @@ def test_a_sweep_whose_controls_went_meanwhile_gives_up_and_the_next_one_finds_w
     bench.close()
 
 
+def test_the_control_that_was_found_at_last_is_the_one_that_is_asked_for_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    world = bench.sandbox.world.teamwork
+    *controls, _, gone = [world.add_task(f"task {number}") for number in range(proof.CONTROLS + 2)]
+    bench.run("teamwork")
+    world.purge_task(gone)
+    bench.clock.at += 61
+    bench.rhythm = Rhythm(POLL, sweep_asked=True)
+    bench.reopen()
+    while not any(walk["kind"] == "sweep" and walk["listed"] for walk in bench.walks("teamwork.tasks")):
+        bench.parts["teamwork"].step()
+    for key in controls:
+        world.purge_task(key)
+    with suppress(Unreliable):
+        bench.cycle("teamwork", wait=301)
+    bench.cycle("teamwork", wait=301)
+    assert [walk["unread"] for walk in bench.walks("teamwork.tasks") if walk["kind"] == "sweep"] == [None]
+    assert len(bench.differences_of("task")) == len(controls)
+    bench.close()
+
+
 def test_a_project_is_named_where_only_the_directories_tell_which_it_is(tmp_path: Path) -> None:
     bench = Bench(tmp_path, seed=3, tasks=12, switches=Switches(teamwork_sideloads="empty", teamwork_tasklist_meta=False))
     bench.run("teamwork")
@@ -226,3 +248,19 @@ def test_a_sweep_misses_nothing_in_a_list_without_conversations_that_are_out_of_
     sweep(bench, "missive")
     assert [walk["error"] for walk in bench.walks(EMAILS)] == [None, None, None]
     bench.close()
+
+
+def test_a_list_of_messages_that_left_some_out_is_read_again_by_the_next_sweep_and_by_no_other(bench: Bench) -> None:
+    thread = live_thread(bench)
+    for _ in range(4):
+        bench.sandbox.world.missive.add_message(thread)
+    bench.sandbox.faults.at(1, Fault("rows missing"), path=f"{thread}/messages", times=2)
+    bench.cycle("missive")
+    assert bench.differences_of("email") != []
+    bench.sandbox.faults.clear()
+    for _ in range(2):
+        sweep(bench, "missive")
+    assert bench.differences_of("email") == []
+    asked = len(bench.sandbox.requests("missive"))
+    bench.cycle("missive")
+    assert len(bench.sandbox.requests("missive")) == asked + 2

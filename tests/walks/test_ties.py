@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from syncjob.core.errors import Incomplete
 from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS
-from syncjob.sandbox import Switches
+from syncjob.core.steps import Rhythm
+from syncjob.sandbox import Fault, Kind, Request, Switches
+from syncjob.sandbox.faults import Rule
 from syncjob.sources.teamwork import PAGE_SIZE
 
-from .bench import TUESDAY, Bench
+from .bench import POLL, TUESDAY, Bench
 
 COUNTS = (49, 50, 51, 120, 600, 1200)
 LONG_AGO = int(TUESDAY) - 90 * 86_400
@@ -177,4 +180,46 @@ def test_a_second_that_fills_more_than_a_page_is_read_whole_where_no_answer_says
     bench.sandbox.world.make_ties(TASKS, PAGE_SIZE + 50)
     bench.run("teamwork")
     assert bench.differences_of("task") == []
+    bench.close()
+
+
+@pytest.mark.parametrize("kind", ["full", "sweep"])
+def test_a_page_that_is_refused_behind_a_full_one_is_the_end_where_no_answer_says_that_there_is_more(tmp_path: Path, kind: str) -> None:
+    bench = Bench(tmp_path, switches=Switches(teamwork_meta=False, teamwork_page_past_end="400"))
+    bench.sandbox.world.make_ties(TASKS, 2 * PAGE_SIZE)  # full pages of either size
+    bench.run("teamwork")
+    if kind == "sweep":
+        bench.rhythm = Rhythm(POLL, sweep_asked=True)
+        bench.reopen()
+        bench.cycle("teamwork")
+    assert bench.differences_of("task") == []
+    assert bench.walks(TASKS)[-1]["complete"]
+    bench.close()
+
+
+def test_a_page_that_is_refused_since_the_list_became_shorter_is_no_dead_end(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, switches=Switches(teamwork_page_past_end="400"))
+    bench.sandbox.world.make_ties(TASKS, PAGE_SIZE + 1)
+    vanishing = int(next(iter(bench.sandbox.truth.tasks())))
+
+    def vanish(request: Request) -> None:
+        if request.param("page") == "2":
+            bench.sandbox.before_request.remove(vanish)
+            bench.sandbox.world.teamwork.delete_task(vanishing)
+
+    bench.sandbox.before_request.append(vanish)
+    bench.run("teamwork")
+    bench.settle("teamwork")
+    assert bench.differences_of("task") == []
+    bench.close()
+
+
+def test_a_page_that_is_refused_though_more_was_promised_is_never_the_end(tmp_path: Path) -> None:
+    bench, pages = Bench(tmp_path), list[str | None]()
+    bench.sandbox.world.make_ties(TASKS, PAGE_SIZE + 1)
+    bench.sandbox.before_request.append(lambda request: pages.append(request.param("page")))
+    bench.sandbox.faults.rules.append(Rule(None, lot=lambda: Fault(Kind.LIMIT_400) if pages[-1] == "2" else None))
+    with pytest.raises(Incomplete, match="pages keep changing"):
+        bench.run("teamwork")
+    assert not any(walk["complete"] for walk in bench.walks(TASKS))
     bench.close()
