@@ -61,7 +61,7 @@ def test_a_sweep_of_what_is_known_asks_little(tmp_path: Path) -> None:
 
 
 VARIATIONS = [(name, position, switches) for name, position, switches in Switches.variations()]
-KEPT = {"moved out of sight", "project access lost", "conversation access lost"}
+KEPT = {"moved out of sight", "project access lost", "conversation access lost", "guest only"}
 """What stays where a source says 403: access is lost, and the record may well be there."""
 
 
