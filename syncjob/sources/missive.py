@@ -50,8 +50,7 @@ from syncjob.sources.until import SMALLEST_LIMIT, onward
 M = TypeVar("M", Conversation, Message)
 LIST_LIMIT, THREAD_LIMIT, BODIES = 50, 10, 10
 SHORT = "?"
-"""Marks the version of a conversation whose list of messages ended before its count: the next sweep lists it again, once, since
-a count may also be wrong for ever."""
+"""Marks the version of a conversation whose list of messages ended before its count: the next sweep lists it again."""
 BODIES_BYTES = 4_000_000
 """Bodies are asked for together as long as all of them are not larger than that; a single one may be as large as any answer."""
 INHERITED = ("trashed", "junked", proof.NO_CONVERSATION, UNPROVEN)
@@ -243,7 +242,7 @@ class Missive:
             oldest = None if is_last else min((each.sent for each in found if each.sent is not None), default=None)
             wants += [want for want in suspects(walk, key, known, after=oldest) if want.key not in shown]
         is_short = whole and len(seen) + len(models) - len(found) + len(rejected) < (about["count"] or 0)
-        version = about["version"] + SHORT * (is_short and walk is not None and walk.kind == "changes")
+        version = _doubted(about["version"], key, known) if is_short else about["version"]
         return Page(
             tuple(records), tuple(sighted), emails_of(wants), ((CONVERSATIONS, key, version),),
             ((CONVERSATIONS, key),) if whole else (), rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
@@ -384,6 +383,12 @@ class Missive:
         me, others = _me(known), homes - told.keys() - known_ones.keys()
         unknown = {key: conversation_record(Conversation(id=key), me, box="all") for key in others}
         return {**unknown, **told, **known_ones, **{key: record for key, record in told.items() if record.proven}}
+
+
+def _doubted(version: str, key: str, known: Known) -> str:
+    """The version to note after a list that was short. A second one is believed: a count may be wrong for ever."""
+    row, marked = known.rows(CONVERSATIONS, [key]).get(key), version + SHORT
+    return version if row and row.version == marked else marked
 
 
 def _but_the_lost(page: Page) -> Page:
