@@ -56,7 +56,7 @@ def absorb_or_set_aside(leaf: Leaf, source: Source, store: Store, spool: Spool, 
 def _sifted(leaf: Leaf, breaks: Callable[[Leaf], bool], why: str) -> tuple[Leaf | None, bool]:
     """The leaf without the records that break its reader, None where there is no telling which those are; and whether it
     is likely that they are to blame. When every single one of several does it, the API may have changed."""
-    found = json.loads(leaf.answer.body)
+    found = leaf.answer.payload or {}
     name = next((name for name in LISTS if isinstance(found.get(name), list)), None)
     if name is None:
         return None, False

@@ -4,7 +4,6 @@ What is wanted is a list in the store, filled from the feed; each file leaves it
 signed and expire, so each comes fresh from its message, right before it is used. What fails is tried again later.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -211,7 +210,7 @@ class FilesPart:
         if answer.status == 404:
             alone = [] if len(emails) == 1 else [self._links([each]) for each in wanted]
             return {attachment: link for links in alone for attachment, link in links.items()}
-        return _links_in(json.loads(answer.body))
+        return _links_in(answer.payload or {})
 
     def _later(self, each: Wanted, error: str, **more: Json) -> None:
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2**each.tries)

@@ -43,6 +43,15 @@ class Call:
     most_bytes: int | None = None
 
 
+def parsed_object(body: bytes) -> dict[str, Json] | None:
+    """The JSON object; None for a login page, nothing, a list or half an object."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 @dataclass(frozen=True)
 class Answer:
     """What came back for a `Call`: raw, with the server's own time (`Date`), if it gave one."""
@@ -53,12 +62,8 @@ class Answer:
 
     @cached_property
     def payload(self) -> Mapping[str, Json] | None:
-        """Its JSON object; None for a login page, nothing, a list or half an object. Parsed once: that is a large part of reading."""
-        try:
-            found = json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
-        return found if isinstance(found, dict) else None
+        """Its JSON object, or None. Parsed once: that is a large part of reading."""
+        return parsed_object(self.body)
 
 
 @dataclass(frozen=True, slots=True)

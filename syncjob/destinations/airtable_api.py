@@ -17,7 +17,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from urllib3.exceptions import HTTPError as BrokenAnswer
 
 from syncjob.core.errors import ConfigError, Later, Transient
-from syncjob.core.model import Json
+from syncjob.core.model import Json, parsed_object
 from syncjob.core.ports import Clock, Ledger
 from syncjob.destinations.airtable_budget import count_call
 from syncjob.http import answers
@@ -298,7 +298,7 @@ def _failure(state: RetryCallState) -> _Again:
 
 def said(body: bytes) -> tuple[str, str]:
     """The type and the message of an error, in whichever of its four shapes: https://airtable.com/developers/web/api/errors"""
-    found = answers.parsed_object(body) or {}
+    found = parsed_object(body) or {}
     error = found.get("error")
     if isinstance(found.get("errors"), list) and found["errors"]:
         first = found["errors"][0]

@@ -1,6 +1,5 @@
 """What an answer, or the lack of one, says: pure functions of status, headers, body and error."""
 
-import json
 import re
 import ssl
 from collections.abc import Collection, Iterator, Mapping
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3 import exceptions
 
-from syncjob.core.model import Json
+from syncjob.core.model import Json, parsed_object
 
 EPOCH = 1e9
 """Teamwork's reset is documented as epoch seconds and sent as a length: whatever is above this is a point in time."""
@@ -106,15 +105,6 @@ def largest_limit(body: bytes) -> int | None:
     """The N of Missive's 400 `max 'limit' value is N`, which a call may accept; None where the text is another."""
     found = re.search(r"max 'limit' value is (\d{1,6})\b", vendor_text(body))
     return int(found[1]) if found else None
-
-
-def parsed_object(body: bytes) -> dict[str, Json] | None:
-    """The JSON object, or None."""
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _texts(said: Json) -> Iterator[Json]:
