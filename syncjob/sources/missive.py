@@ -373,7 +373,8 @@ class Missive:
             return Page((record,), wants=tuple(wants))
         old = rows.get(key)
         merged = Record(CONVERSATIONS, key, old.data if old else None, gone=Gone(MERGED))
-        wants = [] if record.gone else [Want("thread", CONVERSATIONS, shown.id, whole_thread(shown.version()), walk.id)]  # which messages are whose, only the survivor's whole list tells
+        whole = Want("thread", CONVERSATIONS, shown.id, whole_thread(shown.version()), walk.id)  # or who would know what is whose?
+        wants = [] if record.gone else [whole]
         wants += [Want("body", EMAILS, child, {"conversation": key}, walk.id) for _, child in live_emails(key, known)]
         return Page((merged, record), met=emails_of(wants), wants=tuple(wants))
 
