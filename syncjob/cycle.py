@@ -127,7 +127,7 @@ class SourcePart:
             for owner in (*(walk.id for walk in walks), None):
                 wants = tx.walks.wanted(self.name, owner, self.source.kinds, now)
                 asks[owner] = self.source.batch(wants)
-                if not wants and (later := tx.walks.waiting(self.name, owner)):
+                if not wants and (later := tx.walks.waiting(self.name, owner, now)):
                     waiting[owner] = later
         return Standing(
             not_before=self._not_before,

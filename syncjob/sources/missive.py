@@ -43,7 +43,7 @@ from syncjob.core.questions import together
 from syncjob.http.answers import largest_limit, vendor_text
 from syncjob.sources import proof
 from syncjob.sources.mails import MERGED, Conversation, Message, conversation_record, email_record, in_conversation
-from syncjob.sources.missive_wants import body, emails_of, in_turn, live_emails, look_up, split, suspects, thread_about
+from syncjob.sources.missive_wants import body, emails_of, in_turn, live_emails, look_up, split, suspects, thread_about, whole_thread
 from syncjob.sources.payload import from_epoch, listed, parsed, rejection
 from syncjob.sources.until import SMALLEST_LIMIT, onward
 
@@ -367,12 +367,14 @@ class Missive:
             return Page(sighted=((CONVERSATIONS, key),), met=emails_of(wants), wants=tuple(wants))
         record = conversation_record(shown, _me(known), box="all")
         wants = [Want("thread", CONVERSATIONS, shown.id, thread_about(shown), walk.id)]
-        if known.waiting("thread", [shown.id]) or not self._needs_thread(walk, shown, record, rows.get(shown.id), known):
-            wants = []
         if shown.id == key:
+            if known.waiting("thread", [key]) or not self._needs_thread(walk, shown, record, rows.get(key), known):
+                wants = []
             return Page((record,), wants=tuple(wants))
         old = rows.get(key)
         merged = Record(CONVERSATIONS, key, old.data if old else None, gone=Gone(MERGED))
+        whole = Want("thread", CONVERSATIONS, shown.id, whole_thread(shown.version()), walk.id)  # or who would know what is whose?
+        wants = [] if record.gone else [whole]
         wants += [Want("body", EMAILS, child, {"conversation": key}, walk.id) for _, child in live_emails(key, known)]
         return Page((merged, record), met=emails_of(wants), wants=tuple(wants))
 

@@ -117,12 +117,14 @@ wants = sa.Table(
     sa.Column("stream", Text, nullable=False),
     sa.Column("key", Text, nullable=False),
     sa.Column("walk", Integer),
+    sa.Column("changes", Integer),  # a changes walk that waits for the answer, though another walk asks
     sa.Column("about", JSON, nullable=False),
     sa.Column("tries", Integer, nullable=False, default=0),
     sa.Column("most", Integer),
     sa.Column("not_before", Time),
     sa.UniqueConstraint("source", "kind", "key"),
     sa.Index("wants_by_walk", "source", "walk", "kind", "id"),
+    sa.Index("wants_by_changes", "changes", sqlite_where=sa.text("changes IS NOT NULL")),
 )  # fmt: skip
 deletions = sa.Table(
     "deletions", metadata,

@@ -47,6 +47,8 @@ def _want() -> Insert:
     new = statement.excluded
     again = {"walk": new.walk, "about": new.about, "tries": sa.func.max(new.tries, wants.c.tries)}
     again |= {name: sa.func.coalesce(new[name], wants.c[name]) for name in ("most", "not_before")}
+    asker = sa.select(walks.c.id).where(walks.c.id == wants.c.walk, walks.c.kind == "changes").scalar_subquery()
+    again["changes"] = sa.func.coalesce(asker, wants.c.changes)
     return statement.on_conflict_do_update(index_elements=["source", "kind", "key"], set_=again)
 
 
@@ -61,9 +63,14 @@ SIGHTED = Ready(
         sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream"), among(sightings.c.key)
     )
 )
-OWNED = wants.c.source == sa.bindparam("source"), wants.c.walk.is_not_distinct_from(sa.bindparam("walk"))
+ASKER: Any = sa.bindparam("walk")
+OWNED = wants.c.source == sa.bindparam("source"), wants.c.walk.is_not_distinct_from(ASKER)
 WANT_COLUMNS = [wants.c[name] for name in Want.__dataclass_fields__]
-WAITING = Ready(sa.select(sa.func.min(wants.c.not_before)).where(*OWNED))
+WAITING = Ready(
+    sa.select(sa.func.min(sa.func.coalesce(wants.c.not_before, sa.bindparam("now", type_=wants.c.not_before.type)))).where(
+        sa.or_(sa.and_(*OWNED), wants.c.changes == ASKER)
+    )
+)
 SETTLE = Ready(
     wants.delete().where(
         wants.c.source == sa.bindparam("source_"), wants.c.kind == sa.bindparam("kind_"), wants.c.key == sa.bindparam("key_")
@@ -191,7 +198,8 @@ class Walks:
     # -- wants
 
     def want(self, source: str, found: Iterable[Want]) -> None:
-        """Add questions. The same question asked again passes to the newer walk, but keeps its tries and its wait."""
+        """Add questions. The same question asked again passes to the newer walk, but keeps its tries and its wait; a changes walk
+        that asked it before waits for the answer all the same."""
         new = [
             {
                 "source": source,
@@ -221,9 +229,9 @@ class Walks:
         query = sa.select(wants.c.key, wants.c.about).where(wants.c.source == source, wants.c.kind == kind, among(wants.c.key))
         return dict(self._connection.execute(query, {"keys": bound(keys)}).all())
 
-    def waiting(self, source: str, walk: int | None) -> datetime | None:
-        """When the first of a walk's postponed questions may be asked."""
-        first: datetime | None = self._connection.execute(WAITING, {"source": source, "walk": walk}).scalar()
+    def waiting(self, source: str, walk: int | None, now: datetime) -> datetime | None:
+        """When the first of the questions may be asked that a walk waits for, be it that another walk asks them."""
+        first: datetime | None = self._connection.execute(WAITING, {"source": source, "walk": walk, "now": now}).scalar()
         return first
 
     def settle(self, source: str, settled: Iterable[tuple[str, str]]) -> None:
@@ -234,8 +242,8 @@ class Walks:
 
     def hand_over(self, old: int, new: int) -> None:
         """Let a walk ask, and delete at its end, what another one no longer will."""
-        for table in (wants, deletions):
-            self._connection.execute(table.update().where(table.c.walk == old).values(walk=new))
+        for owner in (wants.c.walk, wants.c.changes, deletions.c.walk):
+            self._connection.execute(sa.update(owner.table).where(owner == old).values({owner.name: new}))
 
     # -- deletions, which wait for the end of their walk
 

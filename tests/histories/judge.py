@@ -14,6 +14,7 @@ from syncjob.delivery import DestinationPart
 from syncjob.destinations.airtable_cells import shown
 from syncjob.destinations.airtable_fields import FIELDS
 from syncjob.destinations.sql import ATTACHMENTS, SqlDestination
+from syncjob.sources.proof import NO_CONVERSATION, NOT_FOUND
 from tests.contracts.airtable import shown_in_airtable
 from tests.histories.chronicle import Chronicle, canonical, plain
 from tests.histories.machine import AIRTABLE, STREAM_OF, Machine
@@ -98,17 +99,20 @@ class Judge:
             if row["deleted_at"] is None:
                 continue
             name = "teamwork" if stream == TASKS else "missive"
-            seen = self._machine.times.get((name, self._evidence(row)))
+            seen = self._seen(name, key, row)
             lag = self._lag(name)
             if seen is not None and self._chronicle.was_live_all_the_time(stream, key, seen - lag):
                 yield f"false deletion: {stream} {key} ({row['deleted_why']}, observation {row['observed']})"
 
-    def _evidence(self, row: Mapping[str, Any]) -> int:
-        """The number of the answer that a deletion rests on: a mail that goes with its conversation goes by that one's."""
-        query = "SELECT observed FROM rows WHERE stream = 'missive.conversations' AND key = ? AND deleted_why = ?"
+    def _seen(self, name: str, key: str, row: Mapping[str, Any]) -> float | None:
+        """When the answer was true that a deletion rests on: a mail that goes with its conversation goes by that one's, and what
+        was looked up in vain goes by that, though a control confirmed it later."""
+        query = "SELECT key, observed FROM rows WHERE stream = 'missive.conversations' AND key = ? AND deleted_why = ?"
         with _open(self._mirror()) as connection:
             found = connection.execute(query, (row["parent"], row["deleted_why"])).fetchone()
-        return int(found[0] if found else row["observed"])
+        where, observed = found or (key, row["observed"])
+        seen = self._machine.times.get((name, int(observed)))
+        return self._machine.missed.get(where, seen) if row["deleted_why"] in (NOT_FOUND, NO_CONVERSATION) else seen
 
     def _lag(self, name: str) -> int:
         return int(getattr(self._machine.sandbox.switches, f"{name}_lag_seconds"))

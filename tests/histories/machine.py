@@ -106,7 +106,9 @@ class NotedSpool(Spool):
         self.dropped: dict[Path, bytes] = {}
 
     def write(self, *, observed: int, walk: int | None, call: Call, answer: Answer) -> Leaf:
-        self._machine.times[self._name, observed] = self._machine.sessions[self._name].true_at
+        self._machine.times[self._name, observed] = seen = self._machine.sessions[self._name].true_at
+        if answer.status in (404, 410) and not call.about.get("control"):
+            self._machine.missed |= {key: seen for key, _ in call.about.get("wants", ())}
         return super().write(observed=observed, walk=walk, call=call, answer=answer)
 
     def drop(self, leaf: Leaf) -> None:
@@ -166,6 +168,7 @@ class Machine:
         self.world, self.local, self.fuse = world, LocalClock(world), Fuse()
         self.struck: str | None = None
         self.times: dict[tuple[str, int], float] = {}
+        self.missed: dict[str, float] = {}  # when a record was last looked up in vain
         self.sessions: dict[str, TimedSession] = {}
         self.spools: dict[str, NotedSpool] = {}
         self.places: dict[str, Callable[[], Destination]] = {}

@@ -141,6 +141,24 @@ def test_a_changes_walk_that_waits_keeps_its_checkpoint_but_lets_newer_changes_i
     assert dead(bench) == []
 
 
+@pytest.mark.parametrize("asked", ["sweep_asked", "full_asked"])
+def test_the_checkpoint_waits_for_a_question_that_passes_to_another_walk(bench: Bench, asked: str) -> None:
+    bench.run("missive")
+    poison, _ = poisoned(bench)
+    before = checkpoint(bench)
+    busy(bench, poison)
+    bench.parts["missive"]._rhythm = replace(bench.rhythm, **{asked: True})
+    assert "500" in cycle(bench)
+    cycle(bench, wait=0)  # the other walk lists what the poll could not read, and asks for it anew
+    assert len(bench.differences_of("email")) == 1
+    assert checkpoint(bench) == before
+    bench.sandbox.faults.clear()
+    assert cycle(bench, wait=300) == ""
+    assert bench.differences_of("email") == []
+    assert checkpoint(bench) > before
+    assert not [walk for walk in bench.walks(EMAILS) if not walk["finished_at"]]
+
+
 def test_one_poisoned_mail_is_found_in_its_batch_while_the_others_come_in(bench: Bench) -> None:
     key = sorted(bench.sandbox.truth.emails())[4]
     bench.sandbox.faults.always(f"/messages/.*{key}", Fault("truncated json"))

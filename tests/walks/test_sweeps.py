@@ -273,6 +273,23 @@ def test_a_list_of_messages_that_left_some_out_is_read_again_by_the_next_sweep(t
     bench.close()
 
 
+def test_a_merge_that_a_sweep_finds_has_the_survivor_listed_whole(tmp_path: Path) -> None:
+    """Messages of one conversation under the other's id, and an equal count: nothing else would say that one is gone."""
+    bench = Bench(tmp_path, conversations=8)
+    bench.run("missive")
+    world = bench.sandbox.world.missive
+    one, other, *_ = sorted({email["thread_id"] for email in bench.sandbox.truth.emails().values()})
+    world.merge(one, into=other)
+    bench.cycle("missive")
+    lost = next(key for key, email in sorted(bench.sandbox.truth.emails().items()) if email["thread_id"] == other)
+    world.conversations[other] = replace(world.conversations[other], miscounted=1)
+    world.delete_message(lost)
+    with patch("syncjob.sources.missive.in_turn", return_value=[]):  # which would come to it some time
+        sweep(bench, "missive")
+    assert bench.differences_of("email") == []
+    bench.close()
+
+
 def test_a_count_that_is_wrong_for_ever_costs_one_more_list_and_no_other(bench: Bench) -> None:
     world, thread = bench.sandbox.world.missive, live_thread(bench)
     world.conversations[thread] = replace(world.conversations[thread], miscounted=2)
