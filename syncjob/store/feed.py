@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -117,11 +118,7 @@ class Feed:
     def note(self, name: str, *, seq: int | None, now: datetime, level: bool, error: str | None) -> None:
         """Keep for `status` how far a destination was when it was last asked; its own position decides."""
         times = {"level_at": now if level else None, "behind_since": None if level else now}
-        statement = insert(destinations).values({"name": name, "seq": seq or 0, "error": error} | times)
-        kept: dict[str, Any] = {"error": statement.excluded.error} | ({} if seq is None else {"seq": statement.excluded.seq})
-        kept["level_at"] = sa.func.coalesce(statement.excluded.level_at, destinations.c.level_at)
-        kept["behind_since"] = None if level else sa.func.coalesce(destinations.c.behind_since, statement.excluded.behind_since)
-        self._connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=kept))
+        self._connection.execute(_note(level=level, knows_seq=seq is not None), {"name": name, "seq": seq or 0, "error": error, **times})
 
     def level_at(self, name: str) -> datetime | None:
         """When a destination had read all that there was, for the last time."""
@@ -130,6 +127,18 @@ class Feed:
     def noted(self) -> Sequence[Mapping[str, Any]]:
         """What was noted last of each destination."""
         return [dict(found) for found in self._connection.execute(destinations.select()).mappings()]
+
+
+@cache
+def _note(*, level: bool, knows_seq: bool) -> Ready:
+    statement = insert(destinations)
+    new = statement.excluded
+    kept: dict[str, Any] = {"error": new.error} | ({"seq": new.seq} if knows_seq else {})
+    kept["level_at"] = sa.func.coalesce(new.level_at, destinations.c.level_at)
+    kept["behind_since"] = None if level else sa.func.coalesce(destinations.c.behind_since, new.behind_since)
+    return Ready(
+        statement.on_conflict_do_update(index_elements=["name"], set_=kept), ["name", "seq", "error", "level_at", "behind_since"]
+    )
 
 
 def _bounded(found: Iterable[tuple[FeedRow, int]], size: int) -> list[FeedRow]:
