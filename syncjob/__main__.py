@@ -2,7 +2,16 @@
 
 import sys
 
-from syncjob.cli import main
+from syncjob.memory import collect_seldom
+
+
+def main() -> int:
+    """Run the command line; its exit code."""
+    collect_seldom()
+    from syncjob.cli import main as run  # only now: what it imports is most of what there is to look through
+
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -19,7 +19,7 @@ from syncjob.drive import WallClock
 from syncjob.files import FilesPart
 from syncjob.http.limits import SHARES, Limiter, Window
 from syncjob.http.wire import open_session
-from syncjob.memory import return_large_blocks
+from syncjob.memory import keep_for_good, return_large_blocks
 from syncjob.settings import Settings
 from syncjob.sources.api import Api, basic, bearer
 from syncjob.sources.missive import Missive
@@ -78,6 +78,7 @@ def build(settings: Settings, choices: Choices, stop: threading.Event) -> Job:
             hint="to read everything anew: python -m syncjob once --full-resync --new-identity",
         )
     _check_names("source", choices.sources, settings.sources, "--source")
+    keep_for_good()
     return_large_blocks()
     clock = WallClock(stop)
     chosen_destinations(settings, choices.destinations)

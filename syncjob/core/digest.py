@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from syncjob.core.model import Json
 
 VERSION = "1"
-EMPTY: tuple[Json, ...] = (None, "", [], {})
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 
 
 def digest(data: Mapping[str, Json] | None, body: Mapping[str, Json] | None, *, before: str = "") -> str:
@@ -24,6 +24,5 @@ def fingerprint(value: Mapping[str, Json] | None) -> str:
     """A short hash of JSON values that does not depend on the order of keys nor on empty values."""
     if value is None:
         return ""
-    filled = {name: item for name, item in value.items() if item not in EMPTY}
-    text = json.dumps(filled, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.blake2b(text.encode("ascii"), digest_size=12).hexdigest()
+    filled = {name: item for name, item in value.items() if item or item == 0}  # False is 0, too
+    return hashlib.blake2b(_canonical(filled).encode("ascii"), digest_size=12).hexdigest()

@@ -27,16 +27,17 @@ def canonical(values: list[Json]) -> tuple[list[Json], bytes]:
     cost more than hashing them. Unclean text is rare, and shows here: as one NUL too many, as an escaped one
     in the JSON, or because a lone surrogate does not encode.
     """
-    rest, joined = _joined(values)
+    rest, *texts = parts = _parts(values)
+    joined = "\0".join(parts)
     try:
-        if joined.count("\0") == sum(isinstance(value, str) for value in values) and "\\u0000" not in rest:
+        if joined.count("\0") == len(texts) and "\\u0000" not in rest:
             return values, joined.encode()
     except UnicodeEncodeError:
         pass
     values = clean_json(values)
-    return values, _joined(values)[1].encode()
+    return values, "\0".join(_parts(values)).encode()
 
 
-def _joined(values: list[Json]) -> tuple[str, str]:
-    rest = dump(["" if isinstance(value, str) else value for value in values])
-    return rest, "\0".join([rest, *(value for value in values if isinstance(value, str))])
+def _parts(values: list[Json]) -> list[str]:
+    texts = [value for value in values if isinstance(value, str)]
+    return [dump(["" if isinstance(value, str) else value for value in values]), *texts]

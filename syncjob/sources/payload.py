@@ -57,7 +57,7 @@ def reason(error: Exception | str) -> str:
 
 def stamp(time: datetime) -> str:
     """A time in whole seconds, UTC, as vendors and tables write it."""
-    return time.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
+    return time.astimezone(UTC).isoformat()[:19] + "Z"
 
 
 def instant(text: str | None) -> datetime | None:

@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from syncjob.core.model import ATTACHMENTS, EMAILS, Batch, FeedRow, Position
+from syncjob.core.model import ATTACHMENTS, EMAILS, NOTHING, Batch, FeedRow, Position
 from syncjob.store.files import kept_files
-from syncjob.store.mirror import Mirror, among, bound
+from syncjob.store.mirror import NEWEST_EPOCH, Mirror, among, bound
 from syncjob.store.ready import Connection, Ready
 from syncjob.store.tables import bodies, destinations, epochs, rows
 from syncjob.store.tables import dead_letters as letters
@@ -26,9 +26,8 @@ ATTACHMENT_ROWS = 5000
 ROWS = sa.select(
     rows.c.stream, rows.c.key, rows.c.seq, rows.c.data, rows.c.deleted_at, bodies.c.body, sa.func.length(bodies.c.body)
 ).select_from(rows.outerjoin(bodies, (bodies.c.stream == rows.c.stream) & (bodies.c.key == rows.c.key)))  # fmt: skip
-AFTER = ROWS.where(rows.c.seq > sa.bindparam("after")).order_by(rows.c.seq).limit(sa.bindparam("most"))
-_NEWEST_EPOCH = sa.select(epochs.c.epoch).order_by(epochs.c.first_seq.desc()).limit(1)
-NEWEST_EPOCH, EPOCH_OF = Ready(_NEWEST_EPOCH), Ready(_NEWEST_EPOCH.where(epochs.c.first_seq <= sa.bindparam("seq")))
+AFTER = Ready(ROWS.where(rows.c.seq > sa.bindparam("after")).order_by(rows.c.seq).limit(sa.bindparam("most")))
+EPOCH_OF = Ready(sa.select(epochs.c.epoch).where(epochs.c.first_seq <= sa.bindparam("seq")).order_by(epochs.c.first_seq.desc()).limit(1))
 
 
 class Feed:
@@ -102,9 +101,10 @@ class Feed:
         taken = ROWS.where(rows.c.seq <= seq, ~refused, ~bare).order_by(rows.c.seq.desc()).limit(1)
         return [row for row, _ in (*self._rows(taken.where(rows.c.stream == stream)), *self._rows(taken))][:1]
 
-    def _rows(self, query: sa.Select[Any], asked: Mapping[str, Any] | None = None) -> Iterator[tuple[FeedRow, int]]:
+    def _rows(self, query: sa.Select[Any] | Ready, asked: Mapping[str, Any] = NOTHING) -> Iterator[tuple[FeedRow, int]]:
         """The rows and their sizes, fetched one by one: fifty large mails at a time would be more than a batch may hold."""
-        for stream, key, at, data, deleted_at, body, size in self._connection.execute(query, asked, execution_options={"yield_per": 1}):
+        statement = query if isinstance(query, Ready) else Ready(query)
+        for stream, key, at, data, deleted_at, body, size in self._connection.each(statement, asked):
             data = {**data, **(body or {})}
             if data.get("attachments"):
                 kept = kept_files(self._connection, [each["attachment_id"] for each in data["attachments"]])

@@ -9,12 +9,12 @@ from sqlalchemy.dialects.sqlite import insert
 
 from syncjob.core.model import EMAILS, Json, Wanted
 from syncjob.store.mirror import among, bound
-from syncjob.store.ready import Connection
+from syncjob.store.ready import Connection, Ready
 from syncjob.store.tables import files, ledger, rows
 
 LONGEST_WAIT = timedelta(days=1)
 COLUMNS = [files.c[name] for name in Wanted.__dataclass_fields__]
-KEPT = sa.select(files.c.attachment, files.c.sha256).where(among(files.c.attachment), files.c.sha256.is_not(None))
+KEPT = Ready(sa.select(files.c.attachment, files.c.sha256).where(among(files.c.attachment), files.c.sha256.is_not(None)))
 
 
 def kept_files(connection: Connection, attachments: Iterable[str]) -> dict[str, Mapping[str, Json]]:

@@ -40,6 +40,18 @@ def _upsert_rows() -> Insert:
     return statement.on_conflict_do_update(index_elements=["stream", "key"], set_=kept)
 
 
+def _keep(table: sa.Table, key: Sequence[str], value: str) -> Ready:
+    """Put a value where it belongs, in place of what was there."""
+    statement = insert(table)
+    return Ready(statement.on_conflict_do_update(index_elements=key, set_={value: statement.excluded[value]}), [*key, value])
+
+
+def _count() -> Ready:
+    statement = insert(streams).values(late_seconds=0)
+    more = {"live": streams.c.live + statement.excluded.live}
+    return Ready(statement.on_conflict_do_update(index_elements=["stream"], set_=more), ["stream", "live"])
+
+
 # The statements of every step, made once: putting one together costs more than running it.
 ROWS = Ready(rows.select().where(rows.c.stream == sa.bindparam("stream"), among(rows.c.key)))
 CHILDREN = Ready(rows.select().where(rows.c.stream == sa.bindparam("stream"), rows.c.parent == sa.bindparam("parent")))
@@ -55,8 +67,11 @@ _NAMES = sa.select(names.c.id, names.c.value).where(names.c.source == sa.bindpar
 NAMES, NAMES_OF = Ready(_NAMES), Ready(_NAMES.where(among(names.c.id)))
 REDIGEST = rows.update().where(rows.c.stream == sa.bindparam("s"), rows.c.key == sa.bindparam("k")).values(digest=sa.bindparam("digest"))
 META = Ready(sa.select(meta.c.value).where(meta.c.name == sa.bindparam("name")))
-_SET_META = insert(meta)
-SET_META = Ready(_SET_META.on_conflict_do_update(index_elements=["name"], set_={"value": _SET_META.excluded.value}), ["name", "value"])
+SET_META = _keep(meta, ["name"], "value")
+PUT_BODY = _keep(bodies, ["stream", "key"], "body")
+LEARN_NAME = _keep(names, ["source", "section", "id"], "value")
+COUNT = _count()
+NEWEST_EPOCH = Ready(sa.select(epochs.c.epoch).order_by(epochs.c.first_seq.desc()).limit(1))
 
 
 class Mirror:
@@ -108,10 +123,7 @@ class Mirror:
             if change.record.body is not None and change.verb not in ("unchanged", "deleted")
         ]
         if found:
-            statement = insert(bodies)
-            self._connection.execute(
-                statement.on_conflict_do_update(index_elements=["stream", "key"], set_={"body": statement.excluded.body}), found
-            )
+            self._connection.execute(PUT_BODY, found)
 
     def _count(self, changes: Iterable[Change]) -> None:
         """Keep the number of live rows of a stream, which the guard compares with."""
@@ -121,12 +133,7 @@ class Mirror:
             steps[change.record.stream] = steps.get(change.record.stream, 0) + step
         for stream, step in steps.items():
             if step:
-                self.touch_stream(stream)
-                self._connection.execute(streams.update().where(streams.c.stream == stream).values(live=streams.c.live + step))
-
-    def touch_stream(self, stream: str) -> None:
-        """Make sure that the stream has its row."""
-        self._connection.execute(insert(streams).values(stream=stream).on_conflict_do_nothing())
+                self._connection.execute(COUNT, {"stream": stream, "live": step})
 
     def live(self, stream: str) -> int:
         """How many rows of a stream are live."""
@@ -153,8 +160,7 @@ class Mirror:
 
     def _open_epoch(self, first_seq: int) -> None:
         """Note that this process gives out seqs from here on; the first time only."""
-        known = self._connection.execute(sa.select(epochs.c.epoch).order_by(epochs.c.first_seq.desc()).limit(1)).scalar()
-        if known != self._epoch:
+        if self._connection.execute(NEWEST_EPOCH).scalar() != self._epoch:
             self._connection.execute(insert(epochs).values(first_seq=first_seq, epoch=self._epoch))
 
     def learn_names(self, source: str, found: Mapping[str, Mapping[str, Json]]) -> None:
@@ -167,11 +173,7 @@ class Mirror:
                 if known.get(id_) != value
             ]
             if news:
-                statement = insert(names)
-                key = ["source", "section", "id"]
-                self._connection.execute(
-                    statement.on_conflict_do_update(index_elements=key, set_={"value": statement.excluded.value}), news
-                )
+                self._connection.execute(LEARN_NAME, news)
 
     def names(self, source: str, section: str, keys: Collection[str] | None = None) -> dict[str, Json]:
         """The kept look-up table of a section; `keys` None: all of it."""

@@ -3,7 +3,7 @@
 What SQLAlchemy does at every execution takes several times as long as SQLite itself, and a step executes thirty of them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVarTuple, overload
 
@@ -49,13 +49,16 @@ class Ready:
 
     def run(self, cursor: Any, values: Values | Sequence[Values]) -> Found:
         """Execute it, once for each of several values."""
-        sql, encoded = self._compiled
         if not isinstance(values, Mapping):
+            sql, encoded = self._compiled
             cursor.executemany(sql, map(encoded, values))
             return Found((), ())
-        names, decoded = self._shown
-        rows = cursor.execute(sql, encoded(values)).fetchall()
-        return Found(map(decoded, rows), names)
+        return Found(self.each(cursor, values), self._shown[0])
+
+    def each(self, cursor: Any, values: Values) -> Iterator[tuple[Any, ...]]:
+        """Execute it, and fetch the rows of its result one by one."""
+        sql, encoded = self._compiled
+        return map(self._shown[1], cursor.execute(sql, encoded(values)))
 
     @cached_property
     def _compiled(self) -> tuple[str, Callable[[Values], Values]]:
@@ -105,6 +108,10 @@ class Connection:
         if isinstance(statement, Ready):
             return statement.run(self._cursor, {} if values is None else values)
         return self._connection.execute(statement, values, **options)
+
+    def each(self, statement: Ready, values: Values) -> Iterator[tuple[Any, ...]]:
+        """The rows of a result that may be too large to hold. Other statements may be executed meanwhile."""
+        return statement.each(self._connection.connection.cursor(), values)
 
 
 def _encoder(type_: Any) -> Change | None:

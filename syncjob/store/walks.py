@@ -97,6 +97,21 @@ SOURCE = Ready(sources.select().where(sources.c.source == sa.bindparam("source")
 
 
 @cache
+def _update(names: tuple[str, ...]) -> Ready:
+    """Set these columns of a walk."""
+    return Ready(walks.update().where(walks.c.id == sa.bindparam("id_")), names)
+
+
+@cache
+def _set(table: sa.Table, key: str, names: tuple[str, ...]) -> Ready:
+    """Set these columns of a row; of one that is not there yet, the others get their defaults."""
+    defaults = {column.name: column.default.arg for column in table.c if isinstance(column.default, sa.ColumnDefault)}
+    statement = insert(table).values(defaults)
+    new = {name: statement.excluded[name] for name in names}
+    return Ready(statement.on_conflict_do_update(index_elements=[key], set_=new), (key, *names))
+
+
+@cache
 def _wanted(kinds: tuple[str, ...]) -> Ready:
     """The first questions of each of these kinds, in the order of the kinds: one statement, since every step begins with it."""
     time = wants.c.not_before
@@ -148,7 +163,7 @@ class Walks:
 
     def update(self, id_: int, **values: Any) -> None:
         """Set columns of a walk."""
-        self._connection.execute(walks.update().where(walks.c.id == id_).values(**values))
+        self._connection.execute(_update(tuple(values)), {"id_": id_, **values})
 
     def details(self, id_: int) -> Mapping[str, Any]:
         """All columns of a walk, for reports."""
@@ -279,8 +294,7 @@ class Walks:
 
     def set_stream(self, stream: str, **values: Any) -> None:
         """Set columns of the stream's row."""
-        statement = insert(streams).values(stream=stream, **values)
-        self._connection.execute(statement.on_conflict_do_update(index_elements=["stream"], set_=values))
+        self._connection.execute(_set(streams, "stream", tuple(values)), {"stream": stream, **values})
 
     def source(self, source: str) -> Mapping[str, Json]:
         """The source's row: identity, access, absorbed."""
@@ -289,5 +303,4 @@ class Walks:
 
     def set_source(self, source: str, **values: Any) -> None:
         """Set columns of the source's row."""
-        statement = insert(sources).values(source=source, **values)
-        self._connection.execute(statement.on_conflict_do_update(index_elements=["source"], set_=values))
+        self._connection.execute(_set(sources, "source", tuple(values)), {"source": source, **values})
