@@ -395,7 +395,8 @@ def _differs(task: Task, row: Row, tags: Mapping[str, Json]) -> bool:
         return False
     moved = task.list_id is not None and str(task.list_id) != row.data["tasklist_id"]
     shows_tags = bool({"tagIds", "tags"} & task.model_fields_set)
-    return moved or (shows_tags and called(task.labels, lambda _, id_: tags.get(id_, {})) != row.data["tags"])
+    is_new = any(id_ not in tags for _, id_ in task.labels)  # what is known to be nameless is not
+    return moved or is_new or (shows_tags and called(task.labels, lambda _, id_: tags[id_]) != row.data["tags"])
 
 
 def _tasks(rows: Sequence[Json]) -> tuple[list[Task], tuple[Rejection, ...]]:

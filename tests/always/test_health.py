@@ -130,7 +130,7 @@ def test_airtable_may_be_behind_as_long_as_it_is_meant_to_be() -> None:
 
 
 def test_a_stream_that_silently_stops_moving_is_told_by_all_three(job: Job, sandbox: Sandbox, watcher: Watcher) -> None:
-    limits = {"QUIET_AFTER_SECONDS": "15", "HEARTBEAT_URL": watcher.url}
+    limits = {"QUIET_AFTER_SECONDS": "10", "HEARTBEAT_URL": watcher.url}
     with running(job, "--health", "0", **limits) as service:
         url = door(service)
         stop = keep_busy(sandbox)

@@ -32,7 +32,7 @@ def stop(job: Job, process: "Popen[str]") -> None:
     ("fault", "path"),
     [
         pytest.param(Fault(Kind.ERROR_HTML), MESSAGES, id="in a back-off"),
-        pytest.param(Fault(Kind.LIMIT, retry_after=25), LIST, id="held off by the vendor"),
+        pytest.param(Fault(Kind.LIMIT, retry_after=12), LIST, id="held off by the vendor"),
         pytest.param(Fault(Kind.SLOW, delay=0.5), MESSAGES, id="in a slow answer"),
         pytest.param(Fault(Kind.HANG), LIST, id="in a silence"),
     ],

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import sqlalchemy as sa
 
@@ -18,10 +19,13 @@ from syncjob.core.errors import SyncjobError
 from syncjob.core.model import EMAILS, TASKS, Answer, Call
 from syncjob.core.ports import Destination
 from syncjob.core.steps import Rhythm
+from syncjob.core.tables import Table
 from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
 from syncjob.destinations import AirtableApi, AirtableDestination, SqlDestination, postgres_url, sqlite_url
 from syncjob.destinations.airtable_fields import FIELDS
+from syncjob.destinations.sql_dialect import Dialect
+from syncjob.destinations.sql_schema import sql_table
 from syncjob.http.limits import SHARES, Limiter, Window
 from syncjob.sandbox import Sandbox
 from syncjob.sources import missive, teamwork
@@ -52,6 +56,15 @@ SMALL_CAP = 2_000_000
 
 
 _COMPILED: dict[str, Any] = {}
+_TABLES: dict[tuple[str, str], sa.Table] = {}
+
+
+def _same_table(table: Table, dialect: Dialect, metadata: sa.MetaData, **options: Any) -> sa.Table:
+    """Let all destinations of a kind share their tables, and so what was compiled for them."""
+    where = dialect.title, table.name
+    if where not in _TABLES:
+        _TABLES[where] = sql_table(table, dialect, metadata, **options)
+    return _TABLES[where]
 
 
 def _warm(owner: Any) -> Any:
@@ -123,7 +136,8 @@ class FusedDestination(SqlDestination):
     """A destination with a durable point on both sides of each commit."""
 
     def __init__(self, fuse: Fuse, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+        with patch("syncjob.destinations.sql.sql_table", _same_table):
+            super().__init__(*arguments, **options)
         self._fuse = fuse
 
     @contextmanager

@@ -5,7 +5,7 @@ import pytest
 from tests.histories.history import play
 from tests.histories.plan import draw
 
-SHORT, LONG, AT_ONCE = range(240), range(240, 2000), 5
+SHORT, LONG, AT_ONCE = range(200), range(200, 2000), 5
 
 
 def batches(seeds: range) -> list[range]:

@@ -12,7 +12,7 @@ from .bench import Bench, new_folder
 @pytest.fixture(scope="module")
 def filled() -> Iterator[Bench]:
     with new_folder() as folder:
-        bench = Bench(folder, tasks=2000, conversations=1000)
+        bench = Bench(folder, tasks=1200, conversations=300)
         bench.run()
         yield bench
         bench.close()

@@ -30,7 +30,7 @@ def run_with_one_crash(folder: Path, like: Bench, at: int | None, name: str) -> 
 
 @pytest.mark.parametrize(("name", "what"), [("teamwork", "task"), ("missive", "email")])
 def test_a_backfill_that_crashes_at_any_point_ends_in_the_truth(tmp_path: Path, name: str, what: str) -> None:
-    world = Bench(tmp_path / "world", tasks=12, conversations=2)
+    world = Bench(tmp_path / "world", tasks=12, conversations=2, messages_each=2)
     whole, _ = run_with_one_crash(tmp_path / "whole", world, None, name)
     cost, rows = world.requests(name), whole.seq()
     assert whole.differences_of(what) == []
@@ -51,7 +51,7 @@ def test_a_backfill_that_crashes_at_any_point_ends_in_the_truth(tmp_path: Path, 
 
 @pytest.mark.parametrize(("name", "what", "seed"), [("teamwork", "task", 2), ("missive", "email", 3)])
 def test_a_changes_walk_that_crashes_at_any_point_ends_in_the_truth(tmp_path: Path, name: str, what: str, seed: int) -> None:
-    world, rng = Bench(tmp_path / "world", seed=seed, tasks=12, conversations=2), Random(seed)
+    world, rng = Bench(tmp_path / "world", seed=seed, tasks=12, conversations=2, messages_each=2), Random(seed)
     world.run(name)
     world.settle(name)
     world.close()

@@ -273,6 +273,28 @@ def test_a_list_of_messages_that_left_some_out_is_read_again_by_the_next_sweep(t
     bench.close()
 
 
+def test_a_sweep_sees_a_new_tag_that_nobody_has_named_yet(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tasks=3, switches=Switches(teamwork_tag_bumps=False))
+    bench.run("teamwork")
+    bench.sandbox.world.teamwork.tag_task(live_task(bench), bench.sandbox.world.teamwork.add_tag("brand new"))
+    sweep(bench, "teamwork")
+    assert bench.differences_of("task") == []
+    bench.close()
+
+
+def test_a_tag_without_a_name_costs_one_fetch_and_no_other(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tasks=3, switches=Switches(teamwork_tag_bumps=False, teamwork_sideloads="absent"))
+    bench.run("teamwork")
+    bench.sandbox.world.teamwork.tag_task(live_task(bench), bench.sandbox.world.teamwork.add_tag("brand new"))
+    asked = []
+    for _ in range(3):
+        before = bench.requests("teamwork")
+        sweep(bench, "teamwork")
+        asked.append(bench.requests("teamwork") - before)
+    assert asked == [asked[2] + 1, asked[2], asked[2]]
+    bench.close()
+
+
 def test_a_merge_that_a_sweep_finds_has_the_survivor_listed_whole(tmp_path: Path) -> None:
     """Messages of one conversation under the other's id, and an equal count: nothing else would say that one is gone."""
     bench = Bench(tmp_path, conversations=8)
