@@ -5,7 +5,7 @@ from syncjob.destinations.airtable import AirtableDestination
 from syncjob.destinations.airtable_api import AirtableApi, Lost
 from syncjob.destinations.airtable_files import MOST_BYTES, AirtableFiles, NotTaken
 from syncjob.destinations.airtable_schema import Missing
-from syncjob.destinations.postgres import postgres_url
+from syncjob.destinations.dsn import postgres_url
 from syncjob.destinations.sql import SqlDestination
 from syncjob.destinations.sqlite import sqlite_url
 

@@ -7,15 +7,16 @@ from typing import Any
 
 import psycopg2
 from psycopg2.extras import execute_values
-from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Table, any_, create_engine, func, literal, make_url
+from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Table, any_, create_engine, func, literal
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema
 from sqlalchemy.types import BigInteger, Boolean, Date, Text
 
 from syncjob.core.errors import ConfigError, Rejected, SyncjobError, Transient
 from syncjob.core.model import Json
 from syncjob.core.tables import Kind
+from syncjob.destinations.dsn import QUOTING
 from syncjob.destinations.sql_dialect import LOCK_SECONDS, Dialect, Found, SqlType, original, upsert_sql
 from syncjob.destinations.text import dump
 
@@ -47,7 +48,6 @@ COLUMNS = """
     WHERE n.nspname = %s AND c.relname = ANY (%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
 
-QUOTING = "in a password write @ as %40, : as %3A, / as %2F, % as %25"
 LOGIN = ("refused the user or the password of PG_DSN", "correct PG_DSN; " + QUOTING)
 DATABASE = ("does not have the database of PG_DSN", "create it (createdb NAME), or correct PG_DSN")
 OPTION = ("cannot be used with the options of PG_DSN", "correct what follows the ? in PG_DSN")
@@ -73,21 +73,6 @@ UNCONNECTED = (
 """A failed connection has no SQLSTATE, only libpq's words."""
 
 
-def postgres_url(dsn: str) -> URL:
-    """The URL for SQLAlchemy of what a user sets as PG_DSN: `postgresql://…` or `postgres://…`."""
-    problem = ConfigError("PG_DSN cannot be read", hint="write it as postgresql://user:password@host:5432/database; " + QUOTING)
-    scheme, _, rest = dsn.strip().partition("://")
-    if scheme not in ("postgres", "postgresql", "postgresql+psycopg2"):
-        raise problem
-    try:
-        url = make_url(f"postgresql+psycopg2://{rest}")
-    except (ArgumentError, ValueError):
-        raise problem from None
-    if "@" in (url.host or ""):  # the rest of a password with an @ in it
-        raise problem
-    return url
-
-
 class Postgres(Dialect):
     """The `Dialect` of PostgreSQL, in one schema.
 
@@ -100,6 +85,7 @@ class Postgres(Dialect):
     key_type = Text(collation="C")  # ordered by code point, as Python does
     encode = ENCODE
     decode = DECODE
+    failure = psycopg2.Error
 
     def __init__(self, url: URL, schema: str) -> None:
         self._url = url

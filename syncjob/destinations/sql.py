@@ -5,10 +5,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
-from sqlite3 import Error as SqliteError
 from typing import Any
 
-import psycopg2
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,7 +14,6 @@ from syncjob.core.errors import ConfigError, Transient
 from syncjob.core.model import ATTACHMENTS, EMAILS, Batch, FeedRow, Json, Position, Receipt
 from syncjob.core.ports import Clock
 from syncjob.core.tables import SQL_TABLES, Kind
-from syncjob.destinations.postgres import Postgres
 from syncjob.destinations.sql_dialect import Dialect
 from syncjob.destinations.sql_rows import Rendered, attachment_rows, render, time_text
 from syncjob.destinations.sql_schema import POSITION, VERSION, migrate, sql_table
@@ -26,7 +23,7 @@ PAGE_ROWS, PAGE_BYTES = 100, 4_000_000
 """What one page of `rows` holds at most, and about: the size is known only of the page before."""
 
 PAGE_KEYS = 1000
-FAILURES = (SQLAlchemyError, psycopg2.Error, SqliteError, ValueError, OverflowError, OSError)
+FAILURES = (SQLAlchemyError, ValueError, OverflowError, OSError)
 
 Change = Callable[[Any], Any]
 
@@ -43,8 +40,7 @@ class SqlDestination:
     def __init__(self, name: str, url: str | sa.URL, *, schema: str | None = None, clock: Clock) -> None:
         self.name = name
         self._clock = clock
-        url = sa.make_url(url)
-        self._dialect: Dialect = Sqlite(url) if url.get_backend_name() == "sqlite" else Postgres(url, schema or "public")
+        self._dialect = _dialect(sa.make_url(url), schema or "public")
         metadata = sa.MetaData()
         self._tables = {stream: sql_table(table, self._dialect, metadata) for stream, table in SQL_TABLES.items()}
         self._position = sql_table(POSITION, self._dialect, metadata, ours=())
@@ -149,7 +145,7 @@ class SqlDestination:
             with self._engine.begin() as conn:
                 self._dialect.begin(conn, write=write)
                 yield conn
-        except FAILURES as error:
+        except (*FAILURES, self._dialect.failure) as error:
             self.close()
             raise self._dialect.error(error) from None
 
@@ -209,6 +205,14 @@ class SqlDestination:
     def _store(self, conn: sa.Connection, position: Position | None) -> None:
         place = (position.mirror, position.epoch, position.seq) if position else (None, None, None)
         self._dialect.upsert(conn, self._position, [("feed", *place, VERSION)], [0])
+
+
+def _dialect(url: sa.URL, schema: str) -> Dialect:
+    if url.get_backend_name() == "sqlite":
+        return Sqlite(url)
+    from syncjob.destinations.postgres import Postgres  # with its driver, which nobody else shall have to wait for
+
+    return Postgres(url, schema)
 
 
 def _render(row: FeedRow) -> Rendered:

@@ -42,6 +42,8 @@ class Dialect(Protocol):
     key_type: TypeEngine[Any]
     encode: Mapping[Kind, Callable[[Json], Any]]
     decode: Mapping[Kind, Callable[[Any], Json]]
+    failure: type[Exception]
+    """What its driver raises, if SQLAlchemy does not stand in between."""
 
     def engine(self) -> Engine:
         """An engine that connects when first used."""

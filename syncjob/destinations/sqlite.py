@@ -70,6 +70,7 @@ class Sqlite(Dialect):
     key_type = Text()
     encode = ENCODE
     decode = DECODE
+    failure = sqlite3.Error
 
     def __init__(self, url: URL) -> None:
         self._url = url
