@@ -1,4 +1,5 @@
 import base64
+import gc
 import gzip
 import json
 import socket
@@ -7,6 +8,7 @@ import ssl
 import struct
 import threading
 import traceback
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -114,6 +116,16 @@ def test_a_bearer_token_keeps_its_prefix() -> None:
 def test_an_unreadable_date_is_none(web: responses.RequestsMock, new_api: Callable[..., Api], date: str) -> None:
     answer(web, Date=date)
     assert new_api().get(TASKS, "changes").date is None
+
+
+def test_an_answer_goes_without_the_garbage_collector_which_looks_seldom(
+    web: responses.RequestsMock, new_api: Callable[..., Api]
+) -> None:  # fmt: skip
+    answer(web)
+    gc.disable()
+    gone = weakref.ref(new_api().get(TASKS, "changes"))
+    gc.enable()
+    assert gone() is None
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410])

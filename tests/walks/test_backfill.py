@@ -1,10 +1,15 @@
 """A first run over a large world: everything, once, within the request formulas; and the quiet cycle after it."""
 
+import gc
+import weakref
 from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 
 import pytest
+
+from syncjob.core.model import Answer
+from syncjob.spool import Leaf, Spool
 
 from .bench import Bench, new_folder
 
@@ -74,3 +79,21 @@ def test_a_cycle_within_the_overlap_of_the_backfill_is_as_quiet(tmp_path: Path) 
     assert bench.seq() == seq
     assert all(bench.requests(face) - count <= 2 for face, count in before.items())
     bench.close()
+
+
+def test_what_was_taken_in_goes_without_the_garbage_collector_which_looks_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    bench, seen, drop = Bench(tmp_path, tasks=30, conversations=10), list[weakref.ref[Answer]](), Spool.drop
+
+    def dropped(spool: Spool, leaf: Leaf) -> None:
+        seen.append(weakref.ref(leaf.answer))
+        drop(spool, leaf)
+
+    monkeypatch.setattr(Spool, "drop", dropped)
+    gc.disable()
+    bench.run()
+    gc.enable()
+    bench.close()
+    assert seen
+    assert not [each for each in seen if each()]
