@@ -164,13 +164,15 @@ class History:
     def _routes(self) -> None:
         """Now and then a whole route answers 404 for some cycles, or all lists have less in them than there is."""
         del self.sandbox.faults.rules[1:]
-        if self.plan.fault_rate and self.rng.random() < 0.06:
-            self.sandbox.faults.rules.append(_rule(lambda: self._strike("404"), path=BY_ID))
-            self.note("routes by id answer 404")
+        is_lost = bool(self.plan.fault_rate) and self.rng.random() < 0.06
         if self._outages.random() < self.plan.outages:
             kind, face = self.plan.kinds[0], self._outages.choice(self.plan.faces)
             self.sandbox.faults.rules.append(_rule(lambda: self._strike(kind), face, LISTS))
             self.note(f"lists of {face}: {kind}")
+            is_lost |= kind in LIES and self._outages.random() < 0.5  # nothing looks more like a deletion than both together
+        if is_lost:
+            self.sandbox.faults.rules.append(_rule(lambda: self._strike("404"), path=BY_ID))
+            self.note("routes by id answer 404")
 
     def _back_up(self) -> None:
         self.machine.stop()

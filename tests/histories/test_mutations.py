@@ -11,7 +11,7 @@ FIRST: Mapping[str, int] = {
     "checkpoint moved on error": 4, "ties cut": 16, "merge deletes": 40, "body not compared": 40, "adoption off": 44,
     "absence deletes": 66, "no look up": 66, "older observation wins": 156,
     "trash stays with the conversation": 204, "guard off": 225, "page dropped before commit": 340, "no overlap": 489,
-    "short page ends a walk": 758, "nothing for no list": 793, "no restore": 960, "no control key": 635, "not json is an answer": 1666,
+    "short page ends a walk": 758, "nothing for no list": 793, "no restore": 960, "no control key": 155, "not json is an answer": 1666,
 }  # fmt: skip
 """The seeds that noticed each bug when this was written: a hunt begins there."""
 MOST = 40
