@@ -62,7 +62,7 @@ VERSION = Ready(
     .values(version=sa.bindparam("version_"))
 )
 LISTED = Ready(rows.update().where(rows.c.stream == sa.bindparam("stream_"), among(rows.c.key)).values(listed=sa.bindparam("at")))
-NEWEST_SEQ = Ready(sa.select(sa.func.max(rows.c.seq)))
+NEWEST_SEQ = Ready(sa.select(sa.func.max(rows.c.seq)).where(rows.c.seq.is_not(None)))  # or the index, a partial one, would not do
 _NAMES = sa.select(names.c.id, names.c.value).where(names.c.source == sa.bindparam("source"), names.c.section == sa.bindparam("section"))
 NAMES, NAMES_OF = Ready(_NAMES), Ready(_NAMES.where(among(names.c.id)))
 REDIGEST = rows.update().where(rows.c.stream == sa.bindparam("s"), rows.c.key == sa.bindparam("k")).values(digest=sa.bindparam("digest"))

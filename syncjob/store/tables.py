@@ -100,13 +100,15 @@ walks = sa.Table(
     sa.Column("error", Text),
     sa.Index("walks_open", "stream", sqlite_where=sa.text("finished_at IS NULL")),
 )  # fmt: skip
+IS_PENDING = sa.text("verdict = 'pending'")
+"""Of sightings. Written out, since a value that is bound would not lead to their partial index."""
 sightings = sa.Table(
     "sightings", metadata,
     sa.Column("walk", Integer, primary_key=True),
     sa.Column("stream", Text, primary_key=True),
     sa.Column("key", Text, primary_key=True),
     sa.Column("verdict", Text, nullable=False),
-    sa.Index("sightings_pending", "stream", "key", sqlite_where=sa.text("verdict = 'pending'")),
+    sa.Index("sightings_pending", "stream", "key", sqlite_where=IS_PENDING),
     sqlite_with_rowid=False,
 )  # fmt: skip
 wants = sa.Table(
@@ -124,6 +126,7 @@ wants = sa.Table(
     sa.Column("not_before", Time),
     sa.UniqueConstraint("source", "kind", "key"),
     sa.Index("wants_by_walk", "source", "walk", "kind", "id"),
+    sa.Index("wants_by_key", "stream", "key"),
     sa.Index("wants_by_changes", "changes", sqlite_where=sa.text("changes IS NOT NULL")),
 )  # fmt: skip
 deletions = sa.Table(

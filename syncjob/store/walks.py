@@ -13,7 +13,7 @@ from syncjob.core.model import PROOF, Change, Json, Walk, Want
 from syncjob.core.questions import FAR
 from syncjob.store.mirror import among, bound
 from syncjob.store.ready import Connection, Ready
-from syncjob.store.tables import deletions, sightings, sources, streams, walks, wants
+from syncjob.store.tables import IS_PENDING, deletions, sightings, sources, streams, walks, wants
 
 WALK_COLUMNS = [walks.c[name] for name in Walk.__dataclass_fields__]
 PENDING = "pending"
@@ -47,7 +47,8 @@ def _want() -> Insert:
     new = statement.excluded
     again = {"walk": new.walk, "about": new.about, "tries": sa.func.max(new.tries, wants.c.tries)}
     again |= {name: sa.func.coalesce(new[name], wants.c[name]) for name in ("most", "not_before")}
-    asker = sa.select(walks.c.id).where(walks.c.id == wants.c.walk, walks.c.kind == "changes").scalar_subquery()
+    before: Any = sa.literal_column("wants.walk")  # of the row that is there: as a column, it would be read from all of them
+    asker = sa.select(walks.c.id).where(walks.c.id == before, walks.c.kind == "changes").scalar_subquery()
     again["changes"] = sa.func.coalesce(asker, wants.c.changes)
     return statement.on_conflict_do_update(index_elements=["source", "kind", "key"], set_=again)
 
@@ -81,12 +82,12 @@ SPARE = tuple(
     for table, statement in (
         (deletions, deletions.delete()),
         (wants, wants.delete().where(sa.or_(*(wants.c.kind == step for step in PROOF)))),
-        (sightings, sightings.delete().where(sightings.c.verdict == PENDING, sightings.c.walk.is_distinct_from(sa.bindparam("walk_")))),
+        (sightings, sightings.delete().where(IS_PENDING, sightings.c.walk.is_distinct_from(sa.bindparam("walk_")))),
     )
 )
 TAKE_OVER = Ready(
     sightings.delete().where(
-        sightings.c.verdict == PENDING,
+        IS_PENDING,
         sightings.c.stream == sa.bindparam("stream"),
         sightings.c.key == sa.bindparam("key"),
         sightings.c.walk != sa.bindparam("walk"),
