@@ -70,7 +70,7 @@ def delete_threads(sandbox: Sandbox) -> None:
 
 
 def delete_messages(sandbox: Sandbox) -> None:
-    for key in [key for key, row in sandbox.world.missive.messages.items() if row.type == "email" and not row.draft][::2]:
+    for key in [key for key, row in sandbox.world.missive.messages.items() if row.type == "email" and not row.draft][::3]:
         sandbox.world.missive.delete_message(key)
 
 

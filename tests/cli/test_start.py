@@ -3,7 +3,7 @@
 from .job import Job
 
 COMMANDS = (
-    "init airtable", "once", "status --json", "check", "dead list", "dead retry", "verify --repair", "replay --destination sqlite",
+    "init airtable", "once", "status --json", "check", "dead retry", "verify --repair", "replay --destination sqlite",
 )  # fmt: skip
 
 

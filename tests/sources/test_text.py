@@ -7,7 +7,7 @@ import pytest
 
 from syncjob.sources.text import DEEPEST, LAID_OUT, html_to_text
 
-LARGE = 5_000_000
+LARGE = 2_000_000
 
 
 @pytest.mark.parametrize(
