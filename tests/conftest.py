@@ -16,8 +16,8 @@ LONG = ("tests/always/", "tests/cli/", "tests/histories/")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Twice as many as there are cores: some tests mostly wait."""
-    return 2 * (os.cpu_count() or 1)
+    """One more than there are cores: some tests mostly wait."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

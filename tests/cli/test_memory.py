@@ -32,7 +32,7 @@ def backfill(folder: Path, mails: int, size: int) -> float:
 
 
 def test_a_backfill_does_not_hold_the_bodies_of_many_mails_at_once(tmp_path: Path) -> None:
-    assert backfill(tmp_path / "large", 30, LARGE) < backfill(tmp_path / "small", 30, SMALL) + 60
+    assert backfill(tmp_path / "large", 20, LARGE) < backfill(tmp_path / "small", 20, SMALL) + 40
 
 
 @pytest.mark.proof
