@@ -33,4 +33,4 @@ class Scheduling(LoadScopeScheduling):
 def pytest_collection_finish() -> None:
     """What is there by now stays; looking through it again and again for garbage took a tenth of the histories' time."""
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(200_000, 50, 50)

@@ -19,7 +19,7 @@ def live_by_truth_but_deleted(bench: Bench) -> list[str]:
     return [row.key for row in bench.feed() if row.deleted_at and row.key in truth]
 
 
-@pytest.mark.parametrize("seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.proof) for seed in range(3, 20))])
+@pytest.mark.parametrize("seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.proof) for seed in range(2, 20))])
 def test_walks_and_edits_in_any_order_end_in_the_truth(tmp_path: Path, seed: int) -> None:
     bench, rng = Bench(tmp_path, seed=seed, tasks=350, conversations=25), Random(seed)
     for _ in range(260):
