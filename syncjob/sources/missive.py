@@ -366,14 +366,12 @@ class Missive:
             wants = suspects(walk, key, known)
             return Page(sighted=((CONVERSATIONS, key),), met=emails_of(wants), wants=tuple(wants))
         record = conversation_record(shown, _me(known), box="all")
-        wants = [Want("thread", CONVERSATIONS, shown.id, thread_about(shown), walk.id)]
         if shown.id == key:
-            if known.waiting("thread", [key]) or not self._needs_thread(walk, shown, record, rows.get(key), known):
-                wants = []
-            return Page((record,), wants=tuple(wants))
+            is_due = self._needs_thread(walk, shown, record, rows.get(key), known) and not known.waiting("thread", [key])
+            return Page((record,), wants=(Want("thread", CONVERSATIONS, key, thread_about(shown), walk.id),) if is_due else ())
         old = rows.get(key)
         merged = Record(CONVERSATIONS, key, old.data if old else None, gone=Gone(MERGED))
-        whole = Want("thread", CONVERSATIONS, shown.id, whole_thread(shown.version()), walk.id)  # or who would know what is whose?
+        whole = Want("thread", CONVERSATIONS, shown.id, whole_thread(shown.version()), walk.id)  # only all of it tells what is whose
         wants = [] if record.gone else [whole]
         wants += [Want("body", EMAILS, child, {"conversation": key}, walk.id) for _, child in live_emails(key, known)]
         return Page((merged, record), met=emails_of(wants), wants=tuple(wants))

@@ -10,8 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 import syncjob.store
+from syncjob.core.model import PROOF
 from syncjob.store.ready import Ready
 from syncjob.store.tables import metadata
+from syncjob.store.walks import _wanted
 
 GROWING = ("rows", "bodies", "sightings", "wants", "names", "ledger", "files", "deletions", "strangers")
 WHOLE = re.compile(r"SCAN (\w+)|SEARCH (\w+)$")
@@ -23,6 +25,7 @@ def statements() -> Iterator[tuple[str, Ready]]:
         for name, value in vars(importlib.import_module(f"syncjob.store.{module.name}")).items():
             found = value if isinstance(value, tuple) else (value,)
             yield from ((f"{module.name}.{name}", each) for each in found if isinstance(each, Ready))
+    yield "walks._wanted", _wanted(("thread", *PROOF))
 
 
 @pytest.fixture(scope="module")
