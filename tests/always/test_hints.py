@@ -1,6 +1,8 @@
 """Hints are signed, bounded, and move nothing but the time of a poll."""
 
 import io
+import os
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -143,18 +145,20 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["NGROK_PORT"])), Page).serve
 
 @pytest.fixture
 def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for ngrok on the path; where it writes its process id."""
+    """A stand-in for ngrok on the path, with a port of its own (two tests may run at once); where it writes its process id."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     program = tmp_path / "ngrok"
     program.write_text(NGROK)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("NGROK_PORT", "40409")
+    monkeypatch.setenv("NGROK_PORT", str(port))
     monkeypatch.setenv("NGROK_PID", str(tmp_path / "pid"))
     return tmp_path / "pid"
 
 
 def test_ngrok_is_asked_where_the_tunnel_is_and_ends_with_the_block(agent: Path) -> None:
-    with ngrok(8080, threading.Event(), api="http://127.0.0.1:40409/api/tunnels") as url:
+    with ngrok(8080, threading.Event(), api=f"http://127.0.0.1:{os.environ['NGROK_PORT']}/api/tunnels") as url:
         assert url == "https://us.example"
         process = Path(f"/proc/{agent.read_text()}")
         assert process.exists()
