@@ -34,7 +34,7 @@ def open_engine(path: Path) -> sa.Engine:
     with suppress(FileExistsError):  # closing an existing file would drop the locks of all connections: sqlite.org/howtocorrupt.html
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     engine = sa.create_engine(
-        f"sqlite:///{path}", poolclass=QueuePool, pool_size=4, max_overflow=8, hide_parameters=True,
+        f"sqlite:///{path}", poolclass=QueuePool, pool_use_lifo=True, pool_size=4, max_overflow=8, hide_parameters=True,
         connect_args={"check_same_thread": False, "timeout": 30},
     )  # fmt: skip
 

@@ -123,6 +123,8 @@ def _wanted(kinds: tuple[str, ...]) -> Ready:
         for kind in kinds
     ]
     return Ready(sa.union_all(*(sa.select(each) for each in first)))
+_COUNTS = [sa.func.count().filter(sightings.c.verdict == verdict).label(verdict) for verdict in RANK]  # GROUP BY would hold them all
+VERDICTS = Ready(sa.select(*_COUNTS).where(sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream")))
 
 
 class Walks:
@@ -184,8 +186,8 @@ class Walks:
 
     def verdicts(self, walk: int, stream: str) -> dict[str, int]:
         """How often a walk came to each verdict."""
-        query = sa.select(sightings.c.verdict, sa.func.count()).where(sightings.c.walk == walk, sightings.c.stream == stream)
-        return dict(self._connection.execute(query.group_by(sightings.c.verdict)).all())
+        counts = self._connection.execute(VERDICTS, {"walk": walk, "stream": stream}).mapping() or {}
+        return {verdict: count for verdict, count in counts.items() if count}
 
     def forget_sightings(self, walk: int) -> None:
         """A closed walk needs its sightings no longer."""
