@@ -1,13 +1,13 @@
 """PostgreSQL as a destination, through psycopg2."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
 import psycopg2
 from psycopg2.extras import execute_values
-from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Table, any_, create_engine, func, literal
+from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Table, any_, bindparam, create_engine, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema
@@ -130,8 +130,11 @@ class Postgres(Dialect):
                     if getattr(error.orig, "pgcode", None) not in ("0A000", "42601"):
                         raise
 
-    def among(self, column: Column[Any], keys: Sequence[str]) -> ColumnElement[bool]:
-        return column == any_(literal(list(keys), ARRAY(Text())))
+    def among(self, column: Column[Any]) -> ColumnElement[bool]:
+        return column == any_(bindparam("keys", type_=ARRAY(Text())))
+
+    def bound(self, keys: Collection[str]) -> Any:
+        return list(keys)
 
     def shown(self, column: Column[Any]) -> ColumnElement[Any]:
         """Times as text made by the server, which shows also those that Python cannot hold."""

@@ -32,6 +32,22 @@ class _TakenBack(Exception):
     """Ends a transaction that was only a try."""
 
 
+class _Queries:
+    """What is asked of a table, put together once. Parameters: `keys`, of rows or of emails; keys `after` one, and how many at `most`."""
+
+    def __init__(self, table: sa.Table, dialect: Dialect) -> None:
+        (key,) = table.primary_key.columns
+        order, chosen = dialect.sorting(key), dialect.among(key)
+        behind, most = order > sa.bindparam("after"), sa.bindparam("most", type_=sa.Integer)
+        rows = sa.select(*(dialect.shown(column) for column in table.info["shown"])).order_by(order)
+        self.hashes = sa.select(key, table.c.row_hash).where(chosen)
+        self.live = sa.select(key).where(sa.not_(table.c.deleted), behind).order_by(order).limit(most)
+        self.chosen, self.page = rows.where(chosen), rows.where(behind).limit(most)
+        self.chosen_page = self.page.where(chosen)
+        if "email_id" in table.c:
+            self.of_emails = rows.where(dialect.among(table.c.email_id), sa.not_(table.c.deleted))
+
+
 class SqlDestination:
     """A `Destination` in a SQL database. Nothing connects before `prepare` or `position`."""
 
@@ -43,6 +59,7 @@ class SqlDestination:
         self._dialect = _dialect(sa.make_url(url), schema or "public")
         metadata = sa.MetaData()
         self._tables = {stream: sql_table(table, self._dialect, metadata) for stream, table in SQL_TABLES.items()}
+        self._queries = {stream: _Queries(table, self._dialect) for stream, table in self._tables.items()}
         self._position = sql_table(POSITION, self._dialect, metadata, ours=())
         self._engine: sa.Engine | None = None
 
@@ -85,10 +102,10 @@ class SqlDestination:
                     f"{self.name} was set back, or written by somebody else, meanwhile", hint="the next run asks it where it stands"
                 )
             write = partial(self._write, conn, now := self._clock.now(), by_content)
-            written = sum(write(self._tables[stream], found) for stream, found in sorted(rows.items()))
+            written = sum(write(stream, found) for stream, found in sorted(rows.items()))
             if emails:
-                stored = self._live_attachments(conn, [row.key for row in emails])
-                write(self._tables[ATTACHMENTS], attachment_rows(emails, stored, now))
+                stored = self._read(conn, ATTACHMENTS, self._queries[ATTACHMENTS].of_emails, keys=[row.key for row in emails])
+                write(ATTACHMENTS, attachment_rows(emails, stored, now))
             self._store(conn, batch.position)
         return Receipt(written)
 
@@ -103,13 +120,10 @@ class SqlDestination:
 
     def live(self, stream: str) -> Iterator[str]:
         """The keys of the rows that are not deleted. No connection is held between two pages."""
-        table, after = self._tables[stream], ""
-        (key,) = table.primary_key.columns
-        order = self._dialect.sorting(key)
-        query = sa.select(key).where(sa.not_(table.c.deleted)).order_by(order).limit(PAGE_KEYS)
+        after = ""
         while True:
             with self._transaction(write=False) as conn:
-                page = conn.execute(query.where(order > after)).scalars().all()
+                page = conn.execute(self._queries[stream].live, {"after": after, "most": PAGE_KEYS}).scalars().all()
             yield from page
             if len(page) < PAGE_KEYS:
                 return
@@ -117,17 +131,17 @@ class SqlDestination:
 
     def rows(self, stream: str, *, after: str = "", keys: Collection[str] | None = None) -> Iterator[Mapping[str, Json]]:
         """What it holds, by key in code point order. No connection is held between two pages."""
-        table = self._tables[stream]
-        (key,) = table.primary_key.columns
-        order, limit = self._dialect.sorting(key), 10
-        chosen = sa.true() if keys is None else self._dialect.among(key, list(keys))
+        queries, key, limit = self._queries[stream], SQL_TABLES[stream].key, 10
         while True:
             with self._transaction(write=False) as conn:
-                page = self._read(conn, table, chosen & (order > after), limit=limit)
+                if keys is None:
+                    page = self._read(conn, stream, queries.page, after=after, most=limit)
+                else:
+                    page = self._read(conn, stream, queries.chosen_page, keys=keys, after=after, most=limit)
             yield from page
             if len(page) < limit:
                 return
-            after = page[-1][key.name]
+            after = page[-1][key]
             size = sum(len(value) for row in page for value in row.values() if isinstance(value, str))
             limit = max(1, min(PAGE_ROWS, 2 * limit, limit * PAGE_BYTES // size))
 
@@ -160,12 +174,12 @@ class SqlDestination:
             return None
         return _as_position(stored)
 
-    def _write(self, conn: sa.Connection, now: datetime, by_content: bool, table: sa.Table, rows: Mapping[str, Rendered]) -> int:
+    def _write(self, conn: sa.Connection, now: datetime, by_content: bool, stream: str, rows: Mapping[str, Rendered]) -> int:
         """Write the rows that are not there yet, sorted by key; how many those are."""
-        there = self._there(conn, table, rows, by_content=by_content) if rows else frozenset()
+        there = self._there(conn, stream, rows, by_content=by_content) if rows else frozenset()
         fresh = sorted((row for row in rows.values() if row.key not in there), key=attrgetter("key"))
         if fresh:
-            self._put(conn, table, fresh, now)
+            self._put(conn, self._tables[stream], fresh, now)
         return len(fresh)
 
     def _put(self, conn: sa.Connection, table: sa.Table, rows: Sequence[Rendered], now: datetime) -> None:
@@ -174,30 +188,24 @@ class SqlDestination:
         values = [(*applied(encoders, row.values), synced_at, row.hash) for row in rows]
         self._dialect.upsert(conn, table, values, [row.size for row in rows])
 
-    def _there(self, conn: sa.Connection, table: sa.Table, rows: Mapping[str, Rendered], *, by_content: bool) -> Collection[str]:
+    def _there(self, conn: sa.Connection, stream: str, rows: Mapping[str, Rendered], *, by_content: bool) -> Collection[str]:
         """The keys of the rows that are there already: by the hash of what was written last, or word for word."""
-        (key,) = table.primary_key.columns
-        query = sa.select(key, table.c.row_hash).where(self._dialect.among(key, list(rows)))
-        there = [found for found, row_hash in conn.execute(query) if row_hash == rows[found].hash]
+        found = conn.execute(self._queries[stream].hashes, {"keys": self._dialect.bound(rows.keys())})
+        there = [key for key, row_hash in found if row_hash == rows[key].hash]
         if not by_content:
             return frozenset(there)
-        words = {row[key.name]: row for row in self._read(conn, table, self._dialect.among(key, there))}
-        return frozenset(found for found in there if words.get(found) == _named(table, rows[found].values))
-
-    def _live_attachments(self, conn: sa.Connection, emails: Sequence[str]) -> Sequence[Mapping[str, Json]]:
-        table = self._tables[ATTACHMENTS]
-        return self._read(conn, table, self._dialect.among(table.c.email_id, emails) & sa.not_(table.c.deleted))
+        words = {row[SQL_TABLES[stream].key]: row for row in self._read(conn, stream, self._queries[stream].chosen, keys=there)}
+        return frozenset(key for key in there if words.get(key) == _named(self._tables[stream], rows[key].values))
 
     def _read(
-        self, conn: sa.Connection, table: sa.Table, condition: sa.ColumnElement[bool], *, limit: int | None = None
+        self, conn: sa.Connection, stream: str, query: sa.Select[Any], *, keys: Collection[str] | None = None, **asked: Any
     ) -> Sequence[Mapping[str, Json]]:
         """Rows as JSON values by key, without `synced_at` and `row_hash`."""
-        (key,) = table.primary_key.columns
-        columns = table.info["shown"]
-        decoders = by_place(columns, self._dialect.decode)
-        query = sa.select(*(self._dialect.shown(column) for column in columns)).where(condition)
-        found = conn.execute(query.order_by(self._dialect.sorting(key)).limit(limit))
-        return [_named(table, applied(decoders, row)) for row in found]
+        table = self._tables[stream]
+        decoders = by_place(table.info["shown"], self._dialect.decode)
+        if keys is not None:
+            asked["keys"] = self._dialect.bound(keys)
+        return [_named(table, applied(decoders, row)) for row in conn.execute(query, asked)]
 
     def _stored(self, conn: sa.Connection) -> Position | None:
         return _as_position(conn.execute(sa.select(self._position)).first())

@@ -1,6 +1,6 @@
 """What SQLite and PostgreSQL do differently, as the port that `sql` writes through."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Column, ColumnElement, Connection, Engine, Table
@@ -63,8 +63,11 @@ class Dialect(Protocol):
     def tune(self, conn: Connection, table: Table) -> None:
         """What makes a new table faster, where the server can do it."""
 
-    def among(self, column: Column[Any], keys: Sequence[str]) -> ColumnElement[bool]:
-        """Is the column's value one of `keys`? One parameter, however many."""
+    def among(self, column: Column[Any]) -> ColumnElement[bool]:
+        """Is the column's value one of the parameter `keys`, as `bound` makes it? One parameter, however many."""
+
+    def bound(self, keys: Collection[str]) -> Any:
+        """The keys as the driver takes them."""
 
     def shown(self, column: Column[Any]) -> ColumnElement[Any]:
         """The column's value such that `decode` makes JSON of it."""

@@ -2,13 +2,13 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from json import loads
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Integer, Table, Text, create_engine, event, func, select
+from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Integer, Table, Text, bindparam, create_engine, event, func, select
 
 from syncjob.core.errors import ConfigError, Rejected, SyncjobError, Transient
 from syncjob.core.model import Json
@@ -101,8 +101,11 @@ class Sqlite(Dialect):
     def tune(self, conn: Connection, table: Table) -> None:
         """Nothing to gain: WITHOUT ROWID is slower for rows of our size."""
 
-    def among(self, column: Column[Any], keys: Sequence[str]) -> ColumnElement[bool]:
-        return column.in_(select(func.json_each(dump(keys)).table_valued("value").c.value))
+    def among(self, column: Column[Any]) -> ColumnElement[bool]:
+        return column.in_(select(func.json_each(bindparam("keys")).table_valued("value").c.value))
+
+    def bound(self, keys: Collection[str]) -> Any:
+        return dump(list(keys))
 
     def shown(self, column: Column[Any]) -> ColumnElement[Any]:
         return column

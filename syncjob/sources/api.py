@@ -74,6 +74,14 @@ class Api:
         self._tries, self._backoff, self._deadline, self._max_bytes = tries, backoff, total_deadline, max_bytes
         self._timeouts = min(CONNECT_SECONDS, timeout), timeout
         self._session = session or open_session(clock, total_deadline)
+        self._until = 0.0
+        self._again_and_again = Retrying(  # once: it is a circle, and many of them would have to be looked for
+            retry=retry_if_exception_type(_Again),
+            stop=lambda state: state.attempt_number >= self._tries or self._clock.monotonic() >= self._until,
+            wait=self._wait_after,
+            sleep=self._pause,
+            retry_error_callback=self._give_up,
+        )
 
     def get(self, call: Call, urgency: WalkKind) -> Answer:
         """The answer to a call.
@@ -81,14 +89,8 @@ class Api:
         Raises ConfigError (401, an impossible address), Forbidden, Later (a wait over half a minute, or the program
         was asked to stop during a shorter one), else Transient.
         """
-        end = self._clock.monotonic() + self._deadline
-        return Retrying(
-            retry=retry_if_exception_type(_Again),
-            stop=lambda state: state.attempt_number >= self._tries or self._clock.monotonic() >= end,
-            wait=self._wait_after,
-            sleep=self._pause,
-            retry_error_callback=self._give_up,
-        )(self._try, call, urgency)
+        self._until = self._clock.monotonic() + self._deadline
+        return self._again_and_again(self._try, call, urgency)
 
     def budget_left(self) -> Mapping[Window, int]:
         """How many requests each of the vendor's windows still allows."""

@@ -77,6 +77,8 @@ SETTLE = Ready(
         wants.c.source == sa.bindparam("source_"), wants.c.kind == sa.bindparam("kind_"), wants.c.key == sa.bindparam("key_")
     )
 )
+_COUNTS = [sa.func.count().filter(sightings.c.verdict == verdict).label(verdict) for verdict in RANK]  # GROUP BY would hold them all
+VERDICTS = Ready(sa.select(*_COUNTS).where(sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream")))
 SPARE = tuple(
     Ready(statement.where(table.c.stream == sa.bindparam("stream_"), among(table.c.key)))
     for table, statement in (
@@ -123,8 +125,6 @@ def _wanted(kinds: tuple[str, ...]) -> Ready:
         for kind in kinds
     ]
     return Ready(sa.union_all(*(sa.select(each) for each in first)))
-_COUNTS = [sa.func.count().filter(sightings.c.verdict == verdict).label(verdict) for verdict in RANK]  # GROUP BY would hold them all
-VERDICTS = Ready(sa.select(*_COUNTS).where(sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream")))
 
 
 class Walks:
