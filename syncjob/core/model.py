@@ -3,12 +3,13 @@
 Call -> Answer -> Page -> Plan -> Row -> FeedRow -> Receipt
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
+
+from syncjob.core import codec
 
 Json: TypeAlias = Any
 WalkKind: TypeAlias = Literal["changes", "sweep", "full"]
@@ -46,7 +47,7 @@ class Call:
 def parsed_object(body: bytes) -> dict[str, Json] | None:
     """The JSON object; None for a login page, nothing, a list or half an object."""
     try:
-        found = json.loads(body)
+        found = codec.read(body)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateColumn
 
-from syncjob.core import digest
+from syncjob.core import codec, digest
 from syncjob.core.errors import ConfigError, Unwritable
 from syncjob.store import tables
 
@@ -35,7 +35,7 @@ def open_engine(path: Path) -> sa.Engine:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     engine = sa.create_engine(
         f"sqlite:///{path}", poolclass=QueuePool, pool_use_lifo=True, pool_size=4, max_overflow=8, hide_parameters=True,
-        connect_args={"check_same_thread": False, "timeout": 30},
+        connect_args={"check_same_thread": False, "timeout": 30}, json_serializer=codec.written, json_deserializer=codec.read,
     )  # fmt: skip
 
     @sa.event.listens_for(engine, "connect")

@@ -1,6 +1,5 @@
 """The changes feed: the mirror's rows in order of their seq, for destinations that read at their own pace."""
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from syncjob.core import codec
 from syncjob.core.model import ATTACHMENTS, EMAILS, NOTHING, Batch, FeedRow, Position
 from syncjob.store.files import kept_files
 from syncjob.store.mirror import NEWEST_EPOCH, Mirror, among, bound
@@ -81,7 +81,7 @@ class Feed:
         )
         found: dict[str, FeedRow] = {}
         for id_, seq, email, value, deleted_at in self._connection.execute(query.order_by(key, rows.c.seq.desc()).limit(ATTACHMENT_ROWS)):
-            found.setdefault(id_, FeedRow(ATTACHMENTS, id_, seq, {**json.loads(value), "email_id": email}, deleted_at))
+            found.setdefault(id_, FeedRow(ATTACHMENTS, id_, seq, {**codec.read(value), "email_id": email}, deleted_at))
         kept = kept_files(self._connection, found)
         return [replace(row, data={**row.data, **kept.get(row.key, {})}) for row in found.values()]
 

@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
-DIALECT = sqlite.dialect(paramstyle="named")
+from syncjob.core import codec
+
+DIALECT = sqlite.dialect(paramstyle="named", json_serializer=codec.written, json_deserializer=codec.read)
 Columns = TypeVarTuple("Columns")
 Change = Callable[[Any], Any]
 Values = Mapping[str, Any]

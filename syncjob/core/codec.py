@@ -1,0 +1,25 @@
+"""JSON by pydantic's own reader and writer, which take a third of the time of the standard library's.
+
+They are stricter: what they do not take (a lone surrogate, a byte order mark) goes to the standard library, whose word stands.
+"""
+
+import json
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+
+def read(text: str | bytes) -> Any:
+    """The value. Raises ValueError or RecursionError, as `json.loads` does."""
+    try:
+        return from_json(text, cache_strings="keys")
+    except ValueError:
+        return json.loads(text)
+
+
+def written(value: Any) -> str:
+    """The value as JSON."""
+    try:
+        return to_json(value, inf_nan_mode="constants").decode()
+    except (PydanticSerializationError, ValueError):
+        return json.dumps(value)
