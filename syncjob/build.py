@@ -17,7 +17,7 @@ from syncjob.delivery import DestinationPart
 from syncjob.destinations import AirtableApi, AirtableDestination, AirtableFiles, SqlDestination, postgres_url, sqlite_url
 from syncjob.drive import WallClock
 from syncjob.files import FilesPart
-from syncjob.http.limits import SHARES, Limiter, Window
+from syncjob.http.limits import SHARES, WHOLE, Limiter, Window
 from syncjob.http.wire import open_session
 from syncjob.memory import keep_for_good, return_large_blocks
 from syncjob.settings import Settings
@@ -212,7 +212,7 @@ def airtable(settings: Settings, clock: WallClock, store: Store) -> AirtableDest
 
 
 def _airtable_api(settings: Settings, clock: WallClock, store: Store) -> AirtableApi:
-    limiter = Limiter(_windows(settings.airtable_rate_limit), SHARES, clock, _log(settings, "airtable"))
+    limiter = Limiter(_windows(settings.airtable_rate_limit), WHOLE, clock, _log(settings, "airtable"))
     key, ledger = settings.airtable_api_key, LedgerOf(store, "airtable")
     return AirtableApi(
         key.get_secret_value() if key else "", settings.airtable_base_id or "", limiter, clock, ledger, url=settings.airtable_base_url,

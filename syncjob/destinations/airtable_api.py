@@ -213,6 +213,8 @@ class AirtableApi:
             found = _Again(what, hint, sent=hint == answers.BROKEN, wait=OVERTAKEN_SECONDS if what == answers.NO_ANSWER else None)
         except (ValueError, TypeError, KeyError):  # no JSON, none of ours, or nothing at all
             found = _Again("it answered something that is not its own", answers.BROKEN, sent=True)
+        finally:
+            self._limiter.answered()
         if isinstance(found, _Again) and found.sent and not repeat:
             found = Lost(found.what)
         raise found from None

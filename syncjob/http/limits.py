@@ -25,6 +25,8 @@ from syncjob.core.ports import Clock
 SHARES: Mapping[WalkKind, float] = {"changes": 0.90, "sweep": 0.85, "full": 0.80}
 """How much of a window each walk may fill. The rest is for other users of the key, and for the journey: requests
 that we send a whole window apart may arrive a little closer together."""
+WHOLE: Mapping[WalkKind, float] = dict.fromkeys(SHARES, 1.0)
+"""For whom nothing is left to others; then a request has to count from when it was `answered`."""
 
 SLICE_SECONDS = 30
 """Longer waits end a step (see `api`), so long walks are spread such that their own pace never asks for one."""
@@ -81,6 +83,7 @@ class Limiter:
         self._windows, self._shares, self._clock, self._path, self._learns = windows, shares, clock, path, learns
         self._memory = io.BytesIO()
         self._lock = threading.Lock()
+        self._booked = 0
 
     def reserve(self, urgency: WalkKind) -> float:
         """Book a request and return 0.0, or return the seconds after which to ask again.
@@ -93,7 +96,16 @@ class Limiter:
             wait = max(log.not_before, *free_at, log.at) - log.at
             if not wait:
                 log.times.append(log.at)
+                self._booked = log.at
             return wait / SECOND
+
+    def answered(self) -> None:
+        """Count the request that was booked last from now on: it arrived before its answer came, so that the window holds over
+        there too, however long a journey takes. One that is overtaken by a crash counts from when it was booked."""
+        with self._log() as log:
+            if self._booked in log.times:
+                log.times.remove(self._booked)
+            log.times.append(log.at)
 
     def left(self) -> Mapping[Window, int]:
         """How many requests each window still allows now, to whomever."""

@@ -11,7 +11,7 @@ import pytest
 from syncjob.core.model import EMAILS, TASKS, Change, Record
 from syncjob.delivery import DestinationPart
 from syncjob.destinations import AirtableApi, AirtableDestination
-from syncjob.http.limits import SHARES, Limiter, Window
+from syncjob.http.limits import WHOLE, Limiter, Window
 from syncjob.sandbox import Limits, Sandbox, expected_row
 from syncjob.store import LedgerOf, Store
 from tests.airtable_wire import wire_session
@@ -48,7 +48,7 @@ class Base:
             return wire_session(self.sandbox, self.clock, self._travels)
 
         ledger, url = LedgerOf(self.store, "airtable"), self.sandbox.url
-        limiter = Limiter((Window(5, 1),), SHARES, self.clock, self.folder / "airtable.limits")
+        limiter = Limiter((Window(5, 1),), WHOLE, self.clock, self.folder / "airtable.limits")
         api = AirtableApi(
             self.sandbox.airtable_token, self.sandbox.world.airtable.base.id, limiter, self.clock, ledger, url=url, content_url=url,
             session=session,

@@ -26,7 +26,7 @@ from syncjob.destinations import AirtableApi, AirtableDestination, SqlDestinatio
 from syncjob.destinations.airtable_fields import FIELDS
 from syncjob.destinations.sql_dialect import Dialect
 from syncjob.destinations.sql_schema import sql_table
-from syncjob.http.limits import SHARES, Limiter, Window
+from syncjob.http.limits import SHARES, WHOLE, Limiter, Window
 from syncjob.sandbox import Sandbox
 from syncjob.sources import missive, teamwork
 from syncjob.sources.api import Api
@@ -211,7 +211,7 @@ class Machine:
         def make() -> AirtableDestination:
             assert self.store is not None
             ledger, base = LedgerOf(self.store, "airtable"), self.sandbox.world.airtable.base.id
-            limiter = Limiter([Window(100_000, 60)], SHARES, self.local, self.state / "airtable.limits")
+            limiter = Limiter([Window(100_000, 60)], WHOLE, self.local, self.state / "airtable.limits")
             api = AirtableApi(
                 self.sandbox.airtable_token, base, limiter, self.local, ledger, url=self.sandbox.url, content_url=self.sandbox.url,
                 tries=self.plan.tries, session=lambda: wire_session(self.sandbox, self.local, self.fuse.point), jitter=self.rng.random,

@@ -12,12 +12,11 @@ import pytest
 
 from syncjob.core.errors import Unwritable
 from syncjob.core.model import WalkKind
-from syncjob.http.limits import SHARES, SLICE_SECONDS, Limiter, Window, parse_windows
+from syncjob.http.limits import SHARES, SLICE_SECONDS, WHOLE, Limiter, Window, parse_windows
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MISSIVE = parse_windows("300/60 900/900")
 ROUNDING = 2e-6  # `datetime` has whole microseconds
-ALL: dict[WalkKind, float] = dict.fromkeys(get_args(WalkKind), 1.0)
 
 
 class Clock:
@@ -79,7 +78,7 @@ def test_a_share_of_a_small_window_is_at_least_one_request(clock: Clock) -> None
 
 
 def test_a_slot_is_free_again_a_whole_window_after_its_request(clock: Clock, path: Path | None) -> None:
-    limiter = Limiter([Window(2, 10)], ALL, clock, path)
+    limiter = Limiter([Window(2, 10)], WHOLE, clock, path)
     assert limiter.reserve("changes") == 0
     clock.seconds = 4
     assert limiter.reserve("changes") == 0
@@ -108,6 +107,32 @@ def test_a_long_walk_waits_half_a_minute_at_most_and_leaves_the_polls_their_part
             assert limiter.reserve("changes") == 0
     slowest = min(window.limit / window.seconds for window in windows)
     assert sent > 0.9 * clock.seconds * slowest * SHARES[urgency] - 100
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_whole_window_holds_where_the_requests_arrive_if_they_count_from_their_answers(clock: Clock, seed: int) -> None:
+    rng = random.Random(seed)
+    windows = [Window(rng.randint(1, 9), rng.choice([1, 2])) for _ in range(rng.randint(1, 2))]
+    limiter, arrived = Limiter(windows, WHOLE, clock), list[float]()
+    for _ in range(1000):
+        while wait := limiter.reserve("changes"):
+            clock.wait(wait)
+        clock.wait(rng.choice([0.001, 0.02, rng.expovariate(2)]))
+        arrived.append(clock.seconds)
+        clock.wait(rng.choice([0.001, rng.expovariate(5)]))
+        limiter.answered()
+    for window in windows:
+        assert fullest(arrived, window.seconds) <= window.limit, (seed, window)
+
+
+def test_at_a_server_near_by_nearly_the_whole_window_is_used(clock: Clock) -> None:
+    limiter = Limiter([Window(5, 1)], WHOLE, clock)
+    for _ in range(1000):
+        while wait := limiter.reserve("changes"):
+            clock.wait(wait)
+        clock.wait(0.02)
+        limiter.answered()
+    assert 1000 / clock.seconds > 0.95 * 5
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -144,7 +169,7 @@ def test_not_before_holds_every_urgency_and_is_never_moved_forward(clock: Clock,
 
 
 def test_the_vendors_limit_replaces_the_default(clock: Clock, path: Path | None) -> None:
-    limiter = Limiter([Window(150, 60)], ALL, clock, path, learns=True)
+    limiter = Limiter([Window(150, 60)], WHOLE, clock, path, learns=True)
     limiter.learn(0)
     limiter.learn(3)
     assert burst(limiter, "changes") == 3
@@ -153,7 +178,7 @@ def test_the_vendors_limit_replaces_the_default(clock: Clock, path: Path | None)
 
 
 def test_the_vendors_limit_does_not_replace_the_users(clock: Clock, path: Path | None) -> None:
-    limiter = Limiter([Window(150, 60)], ALL, clock, path)
+    limiter = Limiter([Window(150, 60)], WHOLE, clock, path)
     limiter.learn(3)
     assert burst(limiter, "changes") == 150
 
@@ -167,7 +192,7 @@ def test_only_one_window_can_be_learned(clock: Clock) -> None:
 
 
 def test_two_limiters_on_one_file_are_one(clock: Clock, tmp_path: Path) -> None:
-    first, second = (Limiter([Window(150, 60)], ALL, clock, tmp_path / "limits", learns=True) for _ in range(2))
+    first, second = (Limiter([Window(150, 60)], WHOLE, clock, tmp_path / "limits", learns=True) for _ in range(2))
     first.learn(10)
     assert [each.reserve("changes") for each in (first, second) * 5] == [0] * 10
     assert first.reserve("changes") == second.reserve("changes") == 60
@@ -178,7 +203,7 @@ def test_two_limiters_on_one_file_are_one(clock: Clock, tmp_path: Path) -> None:
 
 def take(path: Path, wanted: int) -> int:
     """In a process of its own: ask so many times at one moment, and say how many may go."""
-    limiter = Limiter([Window(100, 60)], ALL, Clock(), path)
+    limiter = Limiter([Window(100, 60)], WHOLE, Clock(), path)
     return sum(limiter.reserve("changes") == 0 for _ in range(wanted))
 
 
@@ -210,7 +235,7 @@ def test_a_damaged_file_is_mended_after_the_shortest_window(clock: Clock, tmp_pa
 
 
 def test_a_process_killed_while_writing_leaves_nothing_that_counts(clock: Clock, tmp_path: Path) -> None:
-    limiter = Limiter([Window(5, 60)], ALL, clock, tmp_path / "limits")
+    limiter = Limiter([Window(5, 60)], WHOLE, clock, tmp_path / "limits")
     assert burst(limiter, "changes") == 5
     long = (tmp_path / "limits").read_bytes()
     clock.seconds = 70
@@ -221,7 +246,7 @@ def test_a_process_killed_while_writing_leaves_nothing_that_counts(clock: Clock,
 
 
 def test_the_log_does_not_grow(clock: Clock, tmp_path: Path) -> None:
-    limiter = Limiter([Window(5, 60)], ALL, clock, tmp_path / "limits")
+    limiter = Limiter([Window(5, 60)], WHOLE, clock, tmp_path / "limits")
     for _ in range(100):
         clock.wait(limiter.reserve("changes"))
     assert len(json.loads((tmp_path / "limits").read_bytes())["times"]) <= 5
@@ -229,7 +254,7 @@ def test_the_log_does_not_grow(clock: Clock, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("back", [1, 3600, 86_400 * 365])
 def test_a_clock_set_back_keeps_waits_as_long_as_they_were(clock: Clock, path: Path | None, back: int) -> None:
-    limiter = Limiter([Window(2, 60)], ALL, clock, path)
+    limiter = Limiter([Window(2, 60)], WHOLE, clock, path)
     assert burst(limiter, "changes") == 2
     limiter.not_before(START + timedelta(seconds=90))
     clock.seconds = -back
