@@ -2,12 +2,12 @@
 
 import sys
 
-from syncjob.memory import collect_seldom
+from syncjob.memory import collect_later
 
 
 def main() -> int:
     """Run the command line; its exit code."""
-    collect_seldom()
+    collect_later()
     from syncjob.cli import main as run  # only now: what it imports is most of what there is to look through
 
     return run()

@@ -15,16 +15,20 @@ M_MMAP_THRESHOLD = -3
 LARGE = 256 * 1024
 SELDOM = 50_000, 20, 50
 """After how many new objects the young ones are looked through, and how many times that goes before older ones are."""
+PROGRAM = 200_000
+"""More objects than the program itself is."""
 
 
-def collect_seldom() -> None:
-    """Let Python look for circular garbage after several answers instead of several times for each."""
-    gc.set_threshold(*SELDOM)
+def collect_later() -> None:
+    """Let Python look for circular garbage only once the program is there."""
+    gc.set_threshold(PROGRAM, *SELDOM[1:])
 
 
 def keep_for_good() -> None:
-    """Never look through what is there now, which is the program itself: not even when it ends."""
+    """Never look through what is there now, which is the program itself: not even when it ends. From now on, look after several
+    answers instead of several times for each."""
     gc.freeze()
+    gc.set_threshold(*SELDOM)
 
 
 def return_large_blocks() -> None:
