@@ -28,7 +28,8 @@ FAILURES = (sa.exc.DatabaseError, sqlite3.DatabaseError)
 def open_engine(path: Path) -> sa.Engine:
     """An engine on the store's file (created 0600), with the durability that the promises rest on.
 
-    `synchronous=FULL` makes a commit survive a power cut: only then may a page leave the spool.
+    `synchronous=FULL` makes a commit survive a power cut: only then may a page leave the spool. The connection that was used last
+    is used again, since a connection forgets the pages it holds when another one writes.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with suppress(FileExistsError):  # closing an existing file would drop the locks of all connections: sqlite.org/howtocorrupt.html

@@ -25,6 +25,7 @@ from syncjob.core.errors import ConfigError, Forbidden, Later, SyncjobError, Tra
 from syncjob.core.model import Answer, Call
 from syncjob.http import answers
 from syncjob.http.limits import SHARES, Limiter, Window
+from syncjob.sandbox import Sandbox
 from syncjob.sources.api import Api, basic, bearer
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -82,6 +83,15 @@ def new_api(clock: Clock) -> Iterator[Callable[..., Api]]:
 
 def answer(web: responses.RequestsMock, status: int = 200, body: Any = b"{}", **headers: str) -> None:
     web.add(responses.GET, BASE + TASKS.path, body=body, status=status, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+
+def test_an_answer_leaves_no_circular_garbage(new_api: Callable[..., Api]) -> None:
+    with Sandbox(seed=1, tasks=1, conversations=0) as sandbox:
+        api, found = new_api(sandbox.settings()["TEAMWORK_BASE_URL"], auth=basic(sandbox.settings()["TEAMWORK_API_KEY"])), list[int]()
+        for _ in range(3):
+            api.get(TASKS, "changes")
+            found.append(gc.collect())
+    assert found[1:] == [0, 0]
 
 
 def failure(api: Api, call: Call = TASKS) -> SyncjobError:
