@@ -10,6 +10,7 @@ import io
 import random
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Never
 from urllib.parse import urljoin
@@ -229,6 +230,7 @@ def _secrets(headers: Mapping[str, str]) -> Iterator[str]:
             yield base64.b64decode(word).decode().partition(":")[0]
 
 
+@cache
 def _version() -> str:
     try:
         return version("syncjob")

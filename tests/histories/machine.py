@@ -24,6 +24,7 @@ from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
 from syncjob.destinations import AirtableApi, AirtableDestination, SqlDestination, postgres_url, sqlite_url
 from syncjob.destinations.airtable_fields import FIELDS
+from syncjob.destinations.sql import _Queries
 from syncjob.destinations.sql_dialect import Dialect
 from syncjob.destinations.sql_schema import sql_table
 from syncjob.http.limits import SHARES, WHOLE, Limiter, Window
@@ -57,6 +58,7 @@ SMALL_CAP = 2_000_000
 
 _COMPILED: dict[str, Any] = {}
 _TABLES: dict[tuple[str, str], sa.Table] = {}
+_ASKED: dict[sa.Table, _Queries] = {}
 
 
 def _same_table(table: Table, dialect: Dialect, metadata: sa.MetaData, **options: Any) -> sa.Table:
@@ -65,6 +67,13 @@ def _same_table(table: Table, dialect: Dialect, metadata: sa.MetaData, **options
     if where not in _TABLES:
         _TABLES[where] = sql_table(table, dialect, metadata, **options)
     return _TABLES[where]
+
+
+def _same_queries(table: sa.Table, dialect: Dialect) -> _Queries:
+    """Likewise what they ask of them."""
+    if table not in _ASKED:
+        _ASKED[table] = _Queries(table, dialect)
+    return _ASKED[table]
 
 
 def _warm(owner: Any) -> Any:
@@ -136,7 +145,7 @@ class FusedDestination(SqlDestination):
     """A destination with a durable point on both sides of each commit."""
 
     def __init__(self, fuse: Fuse, *arguments: Any, **options: Any) -> None:
-        with patch("syncjob.destinations.sql.sql_table", _same_table):
+        with patch("syncjob.destinations.sql.sql_table", _same_table), patch("syncjob.destinations.sql._Queries", _same_queries):
             super().__init__(*arguments, **options)
         self._fuse = fuse
 
