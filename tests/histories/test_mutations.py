@@ -7,13 +7,13 @@ import pytest
 from tests.histories.mutations import MUTATIONS, hunt
 
 FIRST: Mapping[str, int] = {
-    "early break": 0, "local clock as checkpoint": 1, "sweep refetch off": 1, "position before delivery": 8,
-    "checkpoint moved on error": 4, "ties cut": 16, "merge deletes": 40, "body not compared": 40, "adoption off": 44,
-    "absence deletes": 66, "no look up": 66, "older observation wins": 156,
-    "trash stays with the conversation": 204, "guard off": 225, "page dropped before commit": 340, "no overlap": 489,
-    "short page ends a walk": 758, "nothing for no list": 793, "no restore": 960, "no control key": 155, "not json is an answer": 1666,
+    "early break": 0, "local clock as checkpoint": 1, "sweep refetch off": 1, "position before delivery": 1, "no restore": 1,
+    "body not compared": 1, "trash stays with the conversation": 1, "checkpoint moved on error": 4, "ties cut": 16,
+    "older observation wins": 16, "merge deletes": 24, "guard off": 24, "no look up": 34, "adoption off": 44, "absence deletes": 66,
+    "page dropped before commit": 67, "no control key": 77, "nothing for no list": 134, "not json is an answer": 137,
+    "no overlap": 178, "short page ends a walk": 393,
 }  # fmt: skip
-"""The seeds that noticed each bug when this was written: a hunt begins there."""
+"""The first seeds that noticed each bug when this was written: a hunt begins there."""
 MOST = 40
 AT_ONCE = ("early break", "local clock as checkpoint", "sweep refetch off", "position before delivery")
 
