@@ -217,3 +217,16 @@ def test_an_email_that_is_refused_takes_its_attachments_with_it(store: Store) ->
     assert [list(destination.live(stream)) for stream in destination.streams] == [["0", "1", "2", "3", "4"], ["m2"], ["f2"]]
     with store.read() as tx:
         assert tx.feed.refused("memory", EMAILS, ["m1", "m2"]) == {"m1"}
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "語", "😀", "\ud800"], ids=ascii)
+def test_a_batch_is_bounded_in_bytes_whatever_is_written_in_it(tmp_path: Path, letter: str) -> None:
+    store = Store(tmp_path / "mirror.db")
+    with store.begin() as tx:
+        mails = (Record(EMAILS, str(key), {"email_id": str(key)}, body={"body_text": 10_000 * letter}) for key in range(40))
+        tx.mirror.apply([Change("created", mail, digest(mail.data, mail.body)) for mail in mails], observed=1)
+        (*_, last) = batch = tx.feed.after(0, size=200_000).rows
+    weighed = sum(len(str(row.data["body_text"]).encode(errors="surrogatepass")) for row in batch if row != last)
+    store.close()
+    assert weighed < 200_000
+    assert len(batch) > 1

@@ -13,7 +13,7 @@ def read(text: str | bytes) -> Any:
     """The value. Raises ValueError or RecursionError, as `json.loads` does."""
     try:
         return from_json(text, cache_strings="keys")
-    except ValueError:
+    except (ValueError, TypeError):  # the latter for a lone surrogate in a str
         return json.loads(text)
 
 

@@ -8,6 +8,7 @@ import base64
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, Never, TypeVar
@@ -16,7 +17,7 @@ from requests import HTTPError, RequestException, Response, Session
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from urllib3.exceptions import HTTPError as BrokenAnswer
 
-from syncjob.core.errors import ConfigError, Later, Transient
+from syncjob.core.errors import ConfigError, Later, Transient, Unwritable
 from syncjob.core.model import Json, parsed_object
 from syncjob.core.ports import Clock, Ledger
 from syncjob.destinations.airtable_budget import count_call
@@ -214,7 +215,8 @@ class AirtableApi:
         except (ValueError, TypeError, KeyError):  # no JSON, none of ours, or nothing at all
             found = _Again("it answered something that is not its own", answers.BROKEN, sent=True)
         finally:
-            self._limiter.answered()
+            with suppress(Unwritable):  # it counts from when it was booked, then: what came back says more
+                self._limiter.answered()
         if isinstance(found, _Again) and found.sent and not repeat:
             found = Lost(found.what)
         raise found from None

@@ -24,9 +24,10 @@ BARE_BYTES = 100_000
 ATTACHMENT_ROWS = 5000
 """More, because they are small, and each page of them looks through all emails."""
 
-ROWS = sa.select(
-    rows.c.stream, rows.c.key, rows.c.seq, rows.c.data, rows.c.deleted_at, bodies.c.body, sa.func.length(bodies.c.body)
-).select_from(rows.outerjoin(bodies, (bodies.c.stream == rows.c.stream) & (bodies.c.key == rows.c.key)))  # fmt: skip
+BYTES = sa.func.length(sa.cast(bodies.c.body, sa.LargeBinary))  # of a text it would count letters
+ROWS = sa.select(rows.c.stream, rows.c.key, rows.c.seq, rows.c.data, rows.c.deleted_at, bodies.c.body, BYTES).select_from(
+    rows.outerjoin(bodies, (bodies.c.stream == rows.c.stream) & (bodies.c.key == rows.c.key))
+)
 AFTER = Ready(ROWS.where(rows.c.seq > sa.bindparam("after")).order_by(rows.c.seq).limit(sa.bindparam("most")))
 EPOCH_OF = Ready(sa.select(epochs.c.epoch).where(epochs.c.first_seq <= sa.bindparam("seq")).order_by(epochs.c.first_seq.desc()).limit(1))
 
