@@ -53,8 +53,8 @@ class Source(Protocol):
 
     name: str
     stream: str
-    kinds: tuple[str, ...]
-    """The kinds of want it knows."""
+    kinds: Mapping[str, int]
+    """The kinds of want it knows, and of how many of each at most it chooses what to ask next."""
     enumerated: str
     """The stream that a sweep lists whole: a row of it that is not met is suspected to be gone."""
 

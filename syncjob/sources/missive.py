@@ -62,7 +62,7 @@ class Missive:
 
     name = "missive"
     stream = EMAILS
-    kinds: tuple[str, ...] = ("thread", "body", *PROOF)
+    kinds: Mapping[str, int] = {"thread": 20, "body": 2 * BODIES, **proof.KINDS}
     enumerated = CONVERSATIONS
 
     def __init__(self, process_after: datetime | None = None) -> None:

@@ -16,6 +16,7 @@ from syncjob.core.ports import Known
 from syncjob.core.questions import together
 
 BATCH, CONTROLS, PATIENCE, MISSED = 10, 3, 6, 10
+KINDS: Mapping[str, int] = dict.fromkeys(PROOF, 2 * BATCH)
 SOON = timedelta(minutes=5)
 """How far apart the two controls may be that vouch for the look-ups between them."""
 NOT_FOUND, NO_CONVERSATION = "not found", "its conversation is not found"

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from pydantic import ValidationError
 
 from syncjob.core.errors import Incomplete, Transient
-from syncjob.core.model import PROOF, SUSPECT, TASKS, UNPROVEN, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
+from syncjob.core.model import SUSPECT, TASKS, UNPROVEN, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
 from syncjob.core.ports import Known
 from syncjob.core.questions import together
 from syncjob.sources import proof
@@ -56,7 +56,7 @@ class Teamwork:
 
     name = "teamwork"
     stream = TASKS
-    kinds: tuple[str, ...] = ("look_up", "fetch", "hidden", *PROOF)
+    kinds: Mapping[str, int] = {"look_up": 1, "fetch": FETCH_SIZE, "hidden": 1, **proof.KINDS}
     enumerated = TASKS
 
     def __init__(self, base_url: str, process_after: datetime | None = None) -> None:

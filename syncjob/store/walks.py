@@ -115,14 +115,13 @@ def _set(table: sa.Table, key: str, names: tuple[str, ...]) -> Ready:
 
 
 @cache
-def _wanted(kinds: tuple[str, ...]) -> Ready:
-    """The first questions of each of these kinds, in the order of the kinds: one statement, since every step begins with it."""
+def _wanted(kinds: tuple[tuple[str, int], ...]) -> Ready:
+    """The first so many questions of each of these kinds, in the order of the kinds: one statement, since every step begins with it."""
     time = wants.c.not_before
     due = sa.or_(time.is_(None), time <= sa.bindparam("now"), time > sa.bindparam("far"))
     order = time.nulls_first(), wants.c.id
     first = [
-        sa.select(*WANT_COLUMNS).where(*OWNED, wants.c.kind == kind, due).order_by(*order).limit(sa.bindparam("most_wanted")).subquery()
-        for kind in kinds
+        sa.select(*WANT_COLUMNS).where(*OWNED, wants.c.kind == kind, due).order_by(*order).limit(most).subquery() for kind, most in kinds
     ]
     return Ready(sa.union_all(*(sa.select(each) for each in first)))
 
@@ -222,10 +221,10 @@ class Walks:
         if owned := [each for each in new if each["walk"]]:
             self._connection.execute(TAKE_OVER, owned)
 
-    def wanted(self, source: str, walk: int | None, kinds: Iterable[str], now: datetime, *, limit: int = 20) -> list[Want]:
-        """The oldest questions of a walk that may be asked now, a few of each kind; those that failed come last."""
-        asked = {"source": source, "walk": walk, "now": now, "far": now + FAR, "most_wanted": limit}
-        return [Want(*want) for want in self._connection.execute(_wanted(tuple(kinds)), asked)]
+    def wanted(self, source: str, walk: int | None, kinds: Mapping[str, int], now: datetime) -> list[Want]:
+        """The oldest questions of a walk that may be asked now, at most so many of each kind; those that failed come last."""
+        asked = {"source": source, "walk": walk, "now": now, "far": now + FAR}
+        return [Want(*want) for want in self._connection.execute(_wanted(tuple(kinds.items())), asked)]
 
     def wanted_already(self, source: str, kind: str, keys: Collection[str]) -> dict[str, Mapping[str, Json]]:
         """Which of these keys are wanted, and the `about` of each."""

@@ -25,7 +25,7 @@ def statements() -> Iterator[tuple[str, Ready]]:
         for name, value in vars(importlib.import_module(f"syncjob.store.{module.name}")).items():
             found = value if isinstance(value, tuple) else (value,)
             yield from ((f"{module.name}.{name}", each) for each in found if isinstance(each, Ready))
-    yield "walks._wanted", _wanted(("thread", *PROOF))
+    yield "walks._wanted", _wanted((("thread", 20), *((kind, 20) for kind in PROOF)))
 
 
 @pytest.fixture(scope="module")

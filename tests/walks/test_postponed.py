@@ -204,8 +204,8 @@ def test_a_question_that_was_postponed_by_a_clock_that_was_ahead_is_asked_when_t
         later = bench.clock.now() + timedelta(minutes=4)
         tx.walks.want("missive", [Want("thread", CONVERSATIONS, "x", {"version": "1/1", "count": 1, "seen": []}, not_before=later)])
     with bench.store.read() as tx:
-        assert tx.walks.wanted("missive", None, ["thread"], bench.clock.now()) == []
-        assert [want.key for want in tx.walks.wanted("missive", None, ["thread"], bench.clock.now() - timedelta(days=2))] == ["x"]
+        assert tx.walks.wanted("missive", None, {"thread": 1}, bench.clock.now()) == []
+        assert [want.key for want in tx.walks.wanted("missive", None, {"thread": 1}, bench.clock.now() - timedelta(days=2))] == ["x"]
 
 
 def test_a_refused_conversation_does_not_hold_a_quiet_account_for_ever(bench: Bench) -> None:

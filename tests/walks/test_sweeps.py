@@ -72,6 +72,20 @@ def test_a_sweep_of_what_is_known_asks_little(tmp_path: Path) -> None:
     bench.close()
 
 
+def test_what_changed_without_a_word_is_fetched_by_the_hundred(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, seed=3, tasks=300, switches=Switches(teamwork_tag_bumps=False))
+    bench.run("teamwork")
+    tasks = bench.sandbox.truth.tasks()
+    tag = bench.sandbox.world.teamwork.add_tag("everywhere")
+    for key in tasks:
+        bench.sandbox.world.teamwork.tag_task(int(key), tag)
+    before = len(bench.sandbox.log)
+    asked_sweep(bench, "teamwork")
+    assert sum("ids" in each.params for each in bench.sandbox.log[before:]) == -(-len(tasks) // 100)
+    assert bench.differences_of("task") == []
+    bench.close()
+
+
 VARIATIONS = [(name, position, switches) for name, position, switches in Switches.variations()]
 KEPT = {"moved out of sight", "project access lost", "conversation access lost", "guest only"}
 """What stays where a source says 403: access is lost, and the record may well be there."""

@@ -85,7 +85,7 @@ def test_many_ties_of_conversations_are_all_listed_once(tmp_path: Path, count: i
     while not any(walk["listed"] for walk in bench.walks(EMAILS)):
         part.step()
     with bench.store.read() as tx:
-        asked = [want.key for want in tx.walks.wanted("missive", 1, ("thread",), bench.clock.now(), limit=10**6)]
+        asked = [want.key for want in tx.walks.wanted("missive", 1, {"thread": 10**6}, bench.clock.now())]
         assert tx.mirror.rows(CONVERSATIONS, ties).keys() == set(ties) <= set(asked)
     assert len(asked) == len(set(asked))
     bench.close()
