@@ -1,4 +1,4 @@
-"""JSON by pydantic's own reader and writer, which take a third of the time of the standard library's.
+"""JSON by pydantic's own reader and writer: a quarter (a row written) to two thirds (a page read) of the standard library's time.
 
 They are stricter: what they do not take (a lone surrogate, a byte order mark) goes to the standard library, whose word stands.
 """
@@ -6,7 +6,7 @@ They are stricter: what they do not take (a lone surrogate, a byte order mark) g
 import json
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import from_json, to_json
 
 
 def read(text: str | bytes) -> Any:
@@ -21,5 +21,5 @@ def written(value: Any) -> str:
     """The value as JSON."""
     try:
         return to_json(value, inf_nan_mode="constants").decode()
-    except (PydanticSerializationError, ValueError):
+    except ValueError:
         return json.dumps(value)
