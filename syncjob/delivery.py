@@ -177,7 +177,8 @@ class DestinationPart:
 
     def _write(self, batch: Batch) -> Receipt:
         receipt = self.destination.deliver(replace(batch, after=self._stands), by_content=self._by_content)
-        self._stands = batch.position
+        if not receipt.refused:
+            self._stands = batch.position
         return receipt
 
     def _halve(self, batch: Batch, refused: list[tuple[FeedRow, Rejected]]) -> list[FeedRow]:

@@ -265,8 +265,8 @@ class Batch:
 class Receipt:
     """How many rows a destination really wrote; equal ones are not written.
 
-    `refused` are rows that it found out to be bad while it wrote the others. `again`: its tables changed, so that it has to
-    be asked once more how far it has read.
+    `refused` are rows that it found out to be bad while it wrote the others; then its position waits for an empty batch, so that they
+    can be noted first. `again`: its tables changed, so that it has to be asked once more how far it has read.
     """
 
     written: int

@@ -67,7 +67,7 @@ class AirtableDestination:
         return self._ledger.position() if self.tables.is_ours() else None
 
     def deliver(self, batch: Batch, *, by_content: bool = False) -> Receipt:
-        """Send what is not there yet, in tens, each of them noted; then keep the position. Bad rows are told in the receipt.
+        """Send what is not there yet, in tens, each of them noted; then keep the position, unless bad rows are told in the receipt.
 
         Raises ConfigError, before anything is written, where a table does not fit.
         """
@@ -85,7 +85,8 @@ class AirtableDestination:
                     written += len(ten) - len(bad)
         except _Reshaped:
             return Receipt(written, again=True)
-        self._ledger.stand(batch.position)
+        if not refused:
+            self._ledger.stand(batch.position)
         return Receipt(written, tuple(refused))
 
     def rewrite(self, row: FeedRow) -> None:
@@ -247,7 +248,7 @@ class AirtableDestination:
         found: dict[str, Json] = {}
         for each in sorted(records, key=lambda record: (record["createdTime"], record["id"])):
             if key := each["fields"].get(name):
-                if key in found:
+                if key in found and found[key]["id"] != each["id"]:  # one record may be on two pages
                     log.warning(
                         "airtable: %s has several records for %s %r: %s is kept up to date; delete %s",
                         self.tables.names[stream], name, key, found[key]["id"], each["id"],

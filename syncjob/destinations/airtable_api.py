@@ -252,7 +252,8 @@ class AirtableApi:
             self._limiter.not_before(until)
             self._ledger.note(SPENT, until.isoformat())
             return self._spent()
-        told = answers.asked_wait(answer.headers, answer.content, now) if "Retry-After" in answer.headers else 0.0
+        there = answers.date(answer.headers) or now  # a date to wait for is one of the server's clock
+        told = answers.asked_wait(answer.headers, answer.content, there) if "Retry-After" in answer.headers else 0.0
         wait = max(LOCKOUT_SECONDS, told) if answer.status_code == 429 else told
         self._limiter.not_before(now + timedelta(seconds=wait))
         return _Again(words, "The next run tries again. Something else may be using this base.", sent=answer.status_code != 429, wait=0.0)

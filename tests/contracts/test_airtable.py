@@ -10,10 +10,12 @@ import pytest
 
 from syncjob.core.errors import ConfigError, SyncjobError, Transient
 from syncjob.core.model import TASKS, Batch, Receipt
+from syncjob.delivery import DestinationPart
 from syncjob.sandbox import AirtableSwitches, Fault, Kind
 from tests.contracts.airtable import AirtablePlace
-from tests.contracts.places import LATER, NOON, at, attachment, deliver, email, ready, rows, task
+from tests.contracts.places import LATER, NOON, HandClock, at, attachment, deliver, email, ready, rows, task
 from tests.contracts.test_destinations import HOSTILE
+from tests.test_delivery import know, run
 
 MOST_CALLS = 2
 
@@ -69,6 +71,17 @@ def test_a_write_whose_answer_was_lost_makes_no_second_record(airtable: Airtable
     assert len(airtable.table("Tasks").rows("Task ID")) == 10
 
 
+def test_a_refusal_until_a_date_is_waited_out_by_the_clock_of_the_server(airtable: AirtablePlace) -> None:
+    destination = ready(airtable)
+    deliver(destination, task("0"))
+    ours, theirs = airtable.clock.now, airtable.sandbox.world.clock
+    airtable.sandbox.world.clock = lambda: theirs() + 5 * 3600
+    airtable.sandbox.faults.at(1, Fault(Kind.LIMIT_HTTP_DATE), face="airtable")
+    before = ours()
+    assert deliver(destination, task("1")) == Receipt(1)
+    assert ours() - before < timedelta(minutes=2)
+
+
 def test_too_large_a_request_is_halved(airtable: AirtablePlace) -> None:
     destination = ready(airtable)
     deliver(destination)
@@ -108,6 +121,21 @@ def test_a_row_that_no_table_can_hold_is_told_and_the_others_go(airtable: Airtab
     assert {(each.key, "secret" in each.error) for each in receipt.refused} == {("bad", False), ("a\nb", False)}
 
 
+def test_a_row_that_is_refused_before_any_other_proves_that_it_is_bad_is_sent_again(airtable: AirtablePlace) -> None:
+    part = DestinationPart(airtable.open(), airtable.store, HandClock(NOON))
+    know(airtable.store, task("0"))
+    run(part)
+    know(airtable.store, task("1"))
+    for kind, times in ((Kind.TOO_LARGE, 1), (Kind.ERROR_EMPTY, 9)):  # one after the other
+        airtable.sandbox.faults.at(1, Fault(kind), path="/tbl[^/]*$", times=times)
+    with pytest.raises(Transient) as raised:
+        run(part)
+    part.failed(raised.value)
+    airtable.sandbox.faults.clear()
+    run(part)
+    assert set(airtable.table("Tasks").rows("Task ID")) == {"0", "1"}
+
+
 def test_a_request_that_is_refused_for_every_row_stops_the_delivery(airtable: AirtablePlace) -> None:
     destination = ready(airtable)
     airtable.sandbox.faults.always("/tbl[^/]*$", Fault(Kind.UNPROCESSABLE), face="airtable")
@@ -122,6 +150,13 @@ def test_hostile_values_arrive_clean_and_long_ones_are_cut_with_a_mark(airtable:
     assert (found["Title"], found["Tags"]) == ("a[31m b\ufffd", ["x y", "a, b"])
     assert found["Description"].endswith("😀 […]")
     assert len(found["Description"].encode("utf-16-le")) // 2 <= 100_000
+
+
+def test_a_record_that_is_on_two_pages_is_no_second_one(airtable: AirtablePlace, caplog: pytest.LogCaptureFixture) -> None:
+    deliver(ready(airtable), task("0"), task("1"))
+    airtable.sandbox.faults.always("listRecords", Fault(Kind.DUPLICATE_ROWS), face="airtable")
+    assert [row["task_id"] for row in ready(airtable).rows(TASKS)] == ["0", "1"]
+    assert "several records" not in caplog.text
 
 
 # --- people in the tables ---
