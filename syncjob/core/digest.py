@@ -1,7 +1,7 @@
-"""Content hashes: canonical JSON, empty values dropped, the version first.
+"""Content hashes: canonical JSON, missing values and empty lists dropped, the version first.
 
-Dropping empty values means that a column which joins later does not touch old digests. A digest has two halves,
-`1-<data>-<body>`, so that a record observed without its body is compared by its data alone.
+Dropping them means that a column which joins later does not touch old digests. An empty text is none of them: it is what the
+source said. A digest has two halves, `2-<data>-<body>`, so that a record observed without its body is compared by its data alone.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from syncjob.core.model import Json
 
-VERSION = "1"
+VERSION = "2"
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 
 
@@ -21,8 +21,8 @@ def digest(data: Mapping[str, Json] | None, body: Mapping[str, Json] | None, *, 
 
 
 def fingerprint(value: Mapping[str, Json] | None) -> str:
-    """A short hash of JSON values that does not depend on the order of keys nor on empty values."""
+    """A short hash of JSON values that does not depend on the order of keys nor on what is not there."""
     if value is None:
         return ""
-    filled = {name: item for name, item in value.items() if item or item == 0}  # False is 0, too
+    filled = {name: item for name, item in value.items() if item or item in (0, "")}  # False is 0, too
     return hashlib.blake2b(_canonical(filled).encode("ascii"), digest_size=12).hexdigest()

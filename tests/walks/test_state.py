@@ -129,10 +129,10 @@ def test_digests_of_an_older_version_are_made_again_without_a_new_seq(tmp_path: 
     bench.cycle()
     kept = "SELECT stream, key, data, seq, observed, deleted_at FROM rows ORDER BY 1, 2"
     seq, before = bench.seq(), stored(tmp_path, kept)
-    monkeypatch.setattr(digest, "VERSION", "2")
+    monkeypatch.setattr(digest, "VERSION", "3")
     monkeypatch.setattr(digest, "_canonical", json.dumps)
     bench.reopen()
-    assert stored(tmp_path, "SELECT count(*) FROM rows WHERE digest NOT LIKE '2-%'") == [(0,)]
+    assert stored(tmp_path, "SELECT count(*) FROM rows WHERE digest NOT LIKE '3-%'") == [(0,)]
     assert stored(tmp_path, kept) == before
     bench.rhythm = replace(bench.rhythm, full_asked=True)
     bench.reopen()
