@@ -44,8 +44,8 @@ def take_in(leaf: Leaf, source: Source, tx: Tx, now: datetime) -> str | None:
     """What `absorb` does, within a transaction; the problem that the page tells of."""
     if leaf.observed <= tx.walks.source(source.name)["absorbed"]:
         return None
-    if leaf.walk and not tx.walks.has(leaf.walk):
-        return None  # the mirror that it was asked for is gone: a new one asks for everything anyway
+    if leaf.walk and not tx.walks.is_open(leaf.walk):
+        return None  # a power cut brought it back: what its walk still wanted was handed over, or its mirror is gone
     walk = tx.walks.get(leaf.walk) if leaf.walk else None
     page = source.read(walk, leaf.call, leaf.answer, KnownTo(tx, source.name))
     _take_in(replace(page, rejected=page.rejected + leaf.rejected), leaf, walk, source, tx, now)
@@ -148,13 +148,17 @@ def _plan(
 def _heirs(
     changes: Sequence[Change], rows: Mapping[tuple[str, str], Row], shown: Sequence[Record], source: Source, tx: Tx
 ) -> Sequence[Record]:
-    """The children of records whose content or presence changed, as they are now; those shown themselves stand as shown."""
+    """The children of records whose content or presence changed, as they are now; those shown themselves stand as shown, and
+    those that are proven to be gone themselves as gone."""
     own = {(record.stream, record.key) for record in shown}
     found = []
     for change in changes:
         if change.record.stream == CONVERSATIONS and change.verb in ("updated", "deleted", "restored"):
-            for child in tx.mirror.children(source.stream, change.record.key).values():
-                heir = source.inherit(change.record, child)
+            children = tx.mirror.children(source.stream, change.record.key)
+            going = tx.walks.going(source.stream, children)
+            for child in children.values():
+                why, at = going.get(child.key, (child.deleted_why, child.deleted_at))
+                heir = source.inherit(change.record, replace(child, deleted_why=why, deleted_at=at))
                 if heir and (heir.stream, heir.key) not in own:
                     found.append(heir)
     return found
@@ -218,7 +222,7 @@ def _delete(
     """Apply the walk's deletions together, or hold them together. A walk over everything replaces what was held before."""
     streams = {walk.stream, source.enumerated}
     if walk.kind != "changes" and details["unread"] is None:
-        tx.walks.lift(streams, but=walk.id)
+        tx.walks.lift(streams, walk)
     doomed = tx.walks.doomed(walk.id)
     count, live = sum(each.stream == walk.stream for each in doomed), max(details["live"], tx.mirror.live(walk.stream))
     is_doubtful = any(each.why == UNPROVEN for each in doomed)

@@ -67,6 +67,7 @@ class SourcePart:
                 with self._store.read() as tx:
                     call = self.source.page_call(walk, KnownTo(tx, self.name))
                 self._fetch(call, walk)
+                self._leave_time(walk)
             case Ask(walk, wants):
                 self._ask_wants(walk, wants)
             case Conclude(walk):
@@ -75,9 +76,13 @@ class SourcePart:
                 finish(walk, self.source, self._store, now, share=self._share, allow=self._allow, process_after=self._process_after)
                 self.finished.append(walk.id)
                 self._rhythm = _done(self._rhythm, walk.kind)
-                if walk.kind == "changes" and self._changes_at:  # one that took too long leaves half an interval to older work
-                    self._changes_at = max(self._changes_at, now - self._rhythm.poll / 2)
+                self._leave_time(walk)
         return None
+
+    def _leave_time(self, walk: Walk) -> None:
+        """A poll that takes too long leaves half an interval to older work, such as what failed before, behind its list and its end."""
+        if walk.kind == "changes" and self._changes_at:
+            self._changes_at = max(self._changes_at, self._clock.now() - self._rhythm.poll / 2)
 
     def new_cycle(self) -> None:
         """Count finished walks, and what was set aside, anew."""

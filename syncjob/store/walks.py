@@ -58,6 +58,7 @@ OPEN = Ready(
     sa.select(*WALK_COLUMNS).where(walks.c.stream == sa.bindparam("stream"), walks.c.finished_at.is_(None)).order_by(walks.c.id)
 )
 GET = Ready(sa.select(*WALK_COLUMNS).where(walks.c.id == sa.bindparam("id")))
+IS_OPEN = Ready(sa.select(walks.c.id).where(walks.c.id == sa.bindparam("id"), walks.c.finished_at.is_(None)))
 SIGHT, WANT = Ready(_sight()), Ready(_want(), ["source", *Want.__dataclass_fields__])
 SIGHTED = Ready(
     sa.select(sightings.c.key).where(
@@ -93,6 +94,11 @@ TAKE_OVER = Ready(
         sightings.c.stream == sa.bindparam("stream"),
         sightings.c.key == sa.bindparam("key"),
         sightings.c.walk != sa.bindparam("walk"),
+    )
+)
+GOING = Ready(
+    sa.select(deletions.c.key, deletions.c.why, deletions.c.at).where(
+        deletions.c.stream == sa.bindparam("stream"), ~deletions.c.held, among(deletions.c.key)
     )
 )
 STREAM = Ready(streams.select().where(streams.c.stream == sa.bindparam("stream")))
@@ -145,9 +151,9 @@ class Walks:
         """A walk as it stands now."""
         return Walk(*self._connection.execute(GET, {"id": id_})[0])
 
-    def has(self, id_: int) -> bool:
-        """Whether there is such a walk."""
-        return self._connection.execute(GET, {"id": id_}).first() is not None
+    def is_open(self, id_: int) -> bool:
+        """Whether there is such a walk, under way."""
+        return self._connection.execute(IS_OPEN, {"id": id_}).first() is not None
 
     def open(self, stream: str) -> list[Walk]:
         """The walks under way, oldest first."""
@@ -259,9 +265,11 @@ class Walks:
             free = sa.true() if walk.kind != "changes" else ~deletions.c.held
             self._connection.execute(statement.on_conflict_do_update(index_elements=["stream", "key"], set_=values, where=free))
 
-    def lift(self, streams: Collection[str], *, but: int) -> None:
-        """Forget what is held of these streams, but not what this walk found anew."""
-        self._connection.execute(deletions.delete().where(deletions.c.stream.in_(streams), deletions.c.held, deletions.c.walk != but))
+    def lift(self, streams: Collection[str], by: Walk) -> None:
+        """Forget what is held of these streams, but not what this walk found anew, nor what others have held since it began."""
+        since = sa.select(walks.c.id).where(sa.or_(walks.c.id >= by.id, walks.c.finished_at >= by.started_at))
+        old = deletions.c.held, deletions.c.walk.not_in(since)
+        self._connection.execute(deletions.delete().where(deletions.c.stream.in_(streams), *old))
 
     def spare(self, walk: int | None, stream: str, keys: Collection[str]) -> None:
         """Take back deletions and suspicions of keys that were shown live since; other walks need no verdict on them any more."""
@@ -271,6 +279,11 @@ class Walks:
     def doomed(self, walk: int) -> Sequence[Any]:
         """The deletions that a walk proved: (stream, key, walk, observed, why, at, held)."""
         return self._connection.execute(deletions.select().where(deletions.c.walk == walk)).all()
+
+    def going(self, stream: str, keys: Collection[str]) -> dict[str, tuple[str, datetime | None]]:
+        """Which of these keys are proven to be gone, and not held: why, and since when."""
+        found = self._connection.execute(GOING, {"stream": stream, "keys": bound(keys)})
+        return {key: (why, at) for key, why, at in found}
 
     def held(self, streams: Collection[str]) -> Sequence[Any]:
         """The deletions of these streams that wait for a person's word, as in `doomed`."""

@@ -130,7 +130,7 @@ def page_dropped_before_commit() -> list[Any]:
         page = None
         try:
             with store.begin() as tx:
-                walk = tx.walks.get(leaf.walk) if leaf.walk and tx.walks.has(leaf.walk) else None
+                walk = tx.walks.get(leaf.walk) if leaf.walk and tx.walks.is_open(leaf.walk) else None
                 if leaf.observed > tx.walks.source(source.name)["absorbed"] and (walk or not leaf.walk):
                     page = source.read(walk, leaf.call, leaf.answer, KnownTo(tx, source.name))
                     tx.walks.settle(source.name, page.settled)

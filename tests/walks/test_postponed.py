@@ -1,18 +1,22 @@
 """A question that fails waits, is found within its batch, and is given up on at last; everything else goes on."""
 
 import sqlite3
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from syncjob.core.errors import Transient
+from syncjob.core.errors import Transient, Unreliable
 from syncjob.core.model import CONVERSATIONS, EMAILS, Want
 from syncjob.core.questions import Failed, after_failure, together
+from syncjob.sandbox import Request
 from syncjob.sandbox.faults import Fault
+from syncjob.spool import Leaf
 
-from .bench import Bench
+from .bench import Bench, FusedSpool
 
 NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
 ONE = Want("body", EMAILS, "1")
@@ -141,6 +145,22 @@ def test_a_changes_walk_that_waits_keeps_its_checkpoint_but_lets_newer_changes_i
     assert dead(bench) == []
 
 
+def test_a_mail_that_is_proven_to_be_gone_goes_though_its_conversation_changes_before_the_walk_ends(bench: Bench) -> None:
+    bench.run("missive")
+    poison, _ = poisoned(bench)
+    busy(bench, poison)
+    world = bench.sandbox.world.missive
+    gone, email = next((key, email) for key, email in sorted(bench.sandbox.truth.emails().items()) if email["thread_id"] != poison)
+    world.delete_message(gone)
+    busy(bench, email["thread_id"])
+    assert "500" in cycle(bench)
+    world.label(email["thread_id"], world.add_label("urgent"))
+    assert "500" in cycle(bench)
+    bench.sandbox.faults.clear()
+    assert cycle(bench, wait=300) == ""
+    assert bench.differences_of("email") == []
+
+
 @pytest.mark.parametrize("asked", ["sweep_asked", "full_asked"])
 def test_the_checkpoint_waits_for_a_question_that_passes_to_another_walk(bench: Bench, asked: str) -> None:
     bench.run("missive")
@@ -157,6 +177,24 @@ def test_the_checkpoint_waits_for_a_question_that_passes_to_another_walk(bench: 
     assert bench.differences_of("email") == []
     assert checkpoint(bench) > before
     assert not [walk for walk in bench.walks(EMAILS) if not walk["finished_at"]]
+
+
+def test_polls_that_take_longer_than_their_interval_come_to_what_failed_before(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tick=3)
+    world = bench.sandbox.world.missive
+    world.add_conversation()
+    bench.run("missive")
+    for _ in range(30):
+        bench.clock.at += 1
+        world.add_conversation()
+    poison = next(iter(world.conversations))
+    busy(bench, poison)
+    bench.sandbox.faults.at(1, Fault("500 html"), path=f"{poison}/messages")
+    with patch("syncjob.sources.missive.LIST_LIMIT", 2):
+        cycle(bench)
+        cycle(bench)
+    assert bench.differences_of("email") == []
+    bench.close()
 
 
 def test_one_poisoned_mail_is_found_in_its_batch_while_the_others_come_in(bench: Bench) -> None:
