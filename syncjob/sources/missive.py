@@ -43,14 +43,12 @@ from syncjob.core.questions import together
 from syncjob.http.answers import largest_limit, vendor_text
 from syncjob.sources import proof
 from syncjob.sources.mails import MERGED, Conversation, Message, conversation_record, email_record, in_conversation
-from syncjob.sources.missive_wants import body, emails_of, in_turn, live_emails, look_up, split, suspects, thread_about, whole_thread
+from syncjob.sources.missive_wants import SHORT, body, emails_of, in_turn, live_emails, look_up, split, suspects, thread_about, whole_thread
 from syncjob.sources.payload import from_epoch, listed, parsed, rejection
 from syncjob.sources.until import SMALLEST_LIMIT, onward
 
 M = TypeVar("M", Conversation, Message)
 LIST_LIMIT, THREAD_LIMIT, BODIES = 50, 10, 10
-SHORT = "?"
-"""Marks the version of a conversation whose list of messages ended before its count: the next sweep lists it again."""
 BODIES_BYTES = 4_000_000
 """Bodies are asked for together as long as all of them are not larger than that; a single one may be as large as any answer."""
 INHERITED = ("trashed", "junked", proof.NO_CONVERSATION, UNPROVEN)
@@ -160,7 +158,7 @@ class Missive:
         dead = known.given_up("thread", [each.id for each in whole]) if walk.kind == "changes" else NOTHING
         records = tuple(conversation_record(each, me, box=position["box"]) for each in whole)
         wants = [
-            Want("thread", CONVERSATIONS, each.id, thread_about(each), walk.id)
+            Want("thread", CONVERSATIONS, each.id, thread_about(each, rows.get(each.id)), walk.id)
             for each, record in zip(whole, records, strict=True)
             if each.id not in met and each.version() not in (found.get(each.id, NOTHING).get("version") for found in (waiting, dead))
             if self._needs_thread(walk, each, record, rows.get(each.id), known)
@@ -170,7 +168,7 @@ class Missive:
         times = [each.last_activity_at for each in found if each.last_activity_at is not None]
         if len(times) < len(found):
             raise Incomplete("missive.emails: a conversation without `last_activity_at`", hint="the next run tries again")
-        then, complete, unread = self._onward(walk, position, times, fresh=len(found) - len(met))
+        then, complete, unread = self._onward(walk, position, times)
         expected = sum(want.about["count"] or 0 for want in wants)
         if complete and walk.kind == "sweep":
             wants += in_turn(walk, [want.key for want in wants], known)
@@ -191,7 +189,7 @@ class Missive:
         return walk.reread or (walk.kind == "full" and any(child.data is None for child in known.children(EMAILS, found.id).values()))
 
     def _onward(
-        self, walk: Walk, position: Mapping[str, Json], times: Sequence[int], *, fresh: int
+        self, walk: Walk, position: Mapping[str, Json], times: Sequence[int]
     ) -> tuple[Mapping[str, Json], bool, str | None]:
         """Where the lists go on after a page: further down, in the next box, or nowhere."""
         unread = None
@@ -205,7 +203,7 @@ class Missive:
         if position.get("again"):
             since = walk.until
         passed = since is not None and times and oldest < since.timestamp()
-        step = onward(times, until=position["until"], limit=position["limit"], fresh=fresh)
+        step = onward(times, until=position["until"], limit=position["limit"], stale=False)  # what one may not see may be left out
         if not passed and not step.end:
             return {**position, "until": step.until, "probe": step.probe}, False, None
         if position["then"]:
@@ -217,8 +215,8 @@ class Missive:
         """A page of a conversation's messages: which of them have to be read, and whether the list goes on."""
         about, key = call.about, call.about["key"]
         settled = (("thread", key),)
-        if answer.status == 404 and about.get("lost"):
-            raise Forbidden(f"the messages of conversation {key} are not found, and it is there", hint="the next run asks again")
+        if answer.status == 404 and about.get("lost") and not (walk and _is_doubtful(walk, key, known)):
+            raise Forbidden(f"the messages of conversation {key} are not found, and it may be there", hint="the next run asks again")
         if answer.status == 404 and walk:
             lost = Want("thread", CONVERSATIONS, key, {**about, "lost": True}, walk.id)
             return Page(wants=(Want(SUSPECT, CONVERSATIONS, key, walk=walk.id), lost))
@@ -232,7 +230,7 @@ class Missive:
         rows = known.rows(EMAILS, [each.id for each in found])
         records, sighted, wants = self._sort_out(walk, found, rows, about)
         seen = sorted({*about["seen"], *(each.id for each in found)})
-        then, unread, whole = self._thread_onward(walk, about, found, seen, known)
+        then, unread, whole = self._thread_onward(walk, about, found, seen, known, is_news=bool(records or wants))
         if then:
             wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
             return Page(tuple(records), tuple(sighted), emails_of(wants), rejected=rejected, wants=tuple(wants), unread=unread)
@@ -283,10 +281,11 @@ class Missive:
         return sent is not None and sent < self._process_after
 
     def _thread_onward(
-        self, walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known
-    ) -> tuple[Mapping[str, Json] | None, str | None, bool]:
-        """How the message list goes on; None: nothing is left to read. It may stop early only where the count proves it.
-        Last: whether all of it was shown, so that what is missing is missing there."""
+        self, walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known, *, is_news: bool
+    ) -> tuple[Mapping[str, Json] | None, str | None, bool]:  # fmt: skip
+        """How the message list goes on; None: nothing is left to read. It may stop early only where the count proves it, and where
+        news explain why it is read: else something changed further down. Last: whether all of it was shown, so that what is missing
+        is missing there."""
         unread = None
         if about.get("probe"):
             if len(found) <= SMALLEST_LIMIT:
@@ -295,10 +294,10 @@ class Missive:
         shown = set(seen)
         if not about.get("whole") and (walk is None or walk.kind != "full"):  # what is known counts as shown
             shown |= {key for key, row in known.children(EMAILS, about["key"]).items() if row.deleted_why in (None, *INHERITED)}
-        if len(shown) == about["count"]:
+        if len(shown) == about["count"] and (is_news or shown == set(seen)):
             return None, None, not about.get("cut") and shown == set(seen)
         times = [each.sent for each in found if each.sent is not None]
-        step = onward(times, until=about["until"], limit=THREAD_LIMIT, fresh=len(seen) - len(about["seen"]))
+        step = onward(times, until=about["until"], limit=THREAD_LIMIT, stale=len(seen) == len(about["seen"]))
         if step.end:
             return None, None, not about.get("cut")
         return {**about, "until": step.until, "probe": step.probe, "seen": seen}, None, False
@@ -319,17 +318,17 @@ class Missive:
         told = {each.id: conversation_record(each, me, box="all") for each in _shown(found)}
         conversations = self._conversations({_home(each, asked) for each in found}, told, known)
         ours = {(user.get("email") or "").lower() for user in known.names("users").values()} - {""}
-        records = [
-            *told.values(),
-            *(email_record(each, conversations[_home(each, asked)], ours, version=each.version()) for each in found if each.id in asked),
-        ]
+        wanted = (each for each in found if each.id in asked)
+        emails = [email_record(each, conversations[_home(each, asked)], ours, version=each.version()) for each in wanted]
+        away = {each.parent for each in emails if each.gone and each.parent}  # first seen so, they make no rows: listed when it is back
         here = {each.id for each in found} | {each.key for each in rejected}
         missing = {key: home for key, home in asked.items() if key not in here}
         if missing and len(asked) == 1:  # neither shown nor not found: asked again at once, it would be for ever
             raise Transient("the answer does not show the message that was asked for", hint="the next run asks again")
         again = split(missing, 200, walk, known, relisted=relisted) if missing else Page()
         settled = tuple(("body", key) for key in asked if key not in missing) + again.settled
-        return replace(again, records=tuple(records), rejected=rejected, settled=settled)
+        versions = tuple((CONVERSATIONS, home, "") for home in away)
+        return replace(again, records=(*told.values(), *emails), versions=versions, rejected=rejected, settled=settled)
 
     def _learn_size(self, count: int, answer: Answer) -> None:
         """How many bodies one answer can hold, as far as the last ones tell: so that few answers are thrown away."""
@@ -368,12 +367,13 @@ class Missive:
         record = conversation_record(shown, _me(known), box="all")
         if shown.id == key:
             is_due = self._needs_thread(walk, shown, record, rows.get(key), known) and not known.waiting("thread", [key])
-            return Page((record,), wants=(Want("thread", CONVERSATIONS, key, thread_about(shown), walk.id),) if is_due else ())
+            about = thread_about(shown, rows.get(key))
+            return Page((record,), wants=(Want("thread", CONVERSATIONS, key, about, walk.id),) if is_due else ())
         old = rows.get(key)
         merged = Record(CONVERSATIONS, key, old.data if old else None, gone=Gone(MERGED))
         whole = Want("thread", CONVERSATIONS, shown.id, whole_thread(shown.version()), walk.id)  # only all of it tells what is whose
         wants = [] if record.gone else [whole]
-        wants += [Want("body", EMAILS, child, {"conversation": key}, walk.id) for _, child in live_emails(key, known)]
+        wants += suspects(walk, key, known)  # those that it shows are spared
         return Page((merged, record), met=emails_of(wants), wants=tuple(wants))
 
     def _conversations(self, homes: Set[str], told: Mapping[str, Record], known: Known) -> dict[str, Record]:
@@ -391,12 +391,19 @@ def _doubted(version: str, key: str, known: Known) -> str:
     return version if row and row.version == marked else marked
 
 
+def _is_doubtful(walk: Walk, key: str, known: Known) -> bool:
+    """Whether a conversation may be gone, and nobody is asking: the walk has not met it, and it is no suspect yet."""
+    return not known.sighted(walk.id, CONVERSATIONS, [key]) and not any(known.waiting(kind, [key]) for kind in PROOF)
+
+
 def _but_the_lost(page: Page) -> Page:
-    """The page of a look-up: a message list that was not found is asked for again only where its conversation is there."""
+    """The page of a look-up: a message list that was not found is asked for again only where its conversation is there; else when
+    that is shown again."""
     there = {record.key for record in page.records if record.gone is None}
     open_ = {want.key for want in page.wants}
-    lost = tuple(("thread", key) for kind, key in page.settled if kind in PROOF and key not in there | open_)
-    return replace(page, settled=page.settled + lost)
+    lost = dict.fromkeys(key for kind, key in page.settled if kind in PROOF and key not in there | open_)
+    unknown = tuple((CONVERSATIONS, key, "") for key in lost)
+    return replace(page, settled=(*page.settled, *(("thread", key) for key in lost)), versions=page.versions + unknown)
 
 
 def _paging(limit: int, until: int | None) -> tuple[tuple[str, str], ...]:

@@ -3,14 +3,21 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from syncjob.core.errors import Forbidden
-from syncjob.core.model import CONVERSATIONS, EMAILS, SUSPECT, Call, Json, Page, Walk, Want
+from syncjob.core.model import CONVERSATIONS, EMAILS, SUSPECT, Call, Json, Page, Row, Walk, Want
 from syncjob.core.ports import Known
 from syncjob.sources.mails import Conversation
 from syncjob.sources.payload import from_epoch, stamp
+from syncjob.sources.proof import LISTED
+
+SHORT = "?"
+"""Marks the version of a conversation whose list of messages ended before its count: the next sweep lists it again."""
 
 
-def thread_about(found: Conversation) -> Mapping[str, Json]:
-    """What a want for a message list needs to know."""
+def thread_about(found: Conversation, row: Row | None) -> Mapping[str, Json]:
+    """What a want for a message list needs to know. The whole list is wanted where what is known of it is in doubt: it was short,
+    or the conversation was out of sight."""
+    if row and (row.deleted_at or not row.version or row.version.endswith(SHORT)):
+        return whole_thread(found.version())
     return {"version": found.version(), "count": found.messages_count, "until": None, "seen": []}
 
 
@@ -67,7 +74,7 @@ def split(asked: Mapping[str, str], status: int, walk: Walk | None, known: Known
         return Page(inaccessible=((EMAILS, key),), settled=settled)
     row = known.rows(EMAILS, [key]).get(key)
     if walk and row and row.data is not None and row.deleted_at is None:
-        return Page(wants=(Want(SUSPECT, EMAILS, key, walk=walk.id),), settled=settled)
+        return Page(wants=(Want(SUSPECT, EMAILS, key, LISTED, walk.id),), settled=settled)
     if key in relisted:
         raise Forbidden(f"message {key} is listed, but not found by its id", hint="the next run asks again")
     parent = known.rows(CONVERSATIONS, [home]).get(home)

@@ -3,7 +3,9 @@
 A *suspect* is a live row that a complete list did not show. First a control is asked for by the same route: a record that
 the list did show. When it is found, up to ten suspects are *opened* and asked for one by one. One that is not found is a
 *claim*. Then a control is asked for again: when it is found still, soon after, the claims are true. So a route that answers
-404 to everything proves nothing. Where nothing was met that could be a control, a second 404 has to do, and the guard holds.
+404 to everything proves nothing. Nor does one that answers 404 to some of what is there: once a control was not found, or where
+a list has just shown the suspect, a control has to be found several times in a row, both before and after. Where nothing was met
+that could be a control, a second 404 has to do, and the guard holds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +18,10 @@ from syncjob.core.ports import Known
 from syncjob.core.questions import together
 
 BATCH, CONTROLS, PATIENCE, MISSED = 10, 3, 6, 10
+STREAK = 6
+"""How often in a row a control has to be found where answers contradict each other: another one was not, or a list shows the suspect."""
+LISTED: Mapping[str, Json] = {"listed": True}
+"""What is said of a suspect that a list has just shown."""
 KINDS: Mapping[str, int] = dict.fromkeys(PROOF, 2 * BATCH)
 SOON = timedelta(minutes=5)
 """How far apart the two controls may be that vouch for the look-ups between them."""
@@ -23,6 +29,8 @@ NOT_FOUND, NO_CONVERSATION = "not found", "its conversation is not found"
 
 Route = Callable[[str, str], Call]
 """(stream, key) -> the call that asks for one record."""
+Wants = Sequence[tuple[str, Mapping[str, Json]]]
+"""Wants of one kind, as (key, about)."""
 Look = Callable[[Walk, str, str, Answer, Known], Page | None]
 """(walk, stream, key, answer, known) -> what a record's own answer says; None: there is no such record."""
 
@@ -76,9 +84,12 @@ def _read_control(walk: Walk, asked: Call, answer: Answer, known: Known, *, is_t
     if answer.date is None:
         raise Transient("the answer has no `Date`, so nobody knows how fresh it is", hint="the next run tries again")
     if not is_there:
-        return _not_even_the_control(walk, stream, kind, about["wants"], known)
+        return _not_even_the_control(walk, stream, about["wants"], known)
+    if again := _not_enough(walk, stream, kind, about["wants"]):
+        return Page(wants=again)
     if kind == SUSPECT:
-        opened = tuple(Want(OPENED, stream, key, {**said, "opened": answer.date.isoformat()}, walk.id) for key, said in about["wants"])
+        opening = {"opened": answer.date.isoformat(), "found": 0}
+        opened = tuple(Want(OPENED, stream, key, {**said, **opening}, walk.id) for key, said in about["wants"])
         return Page(wants=opened, settled=tuple((SUSPECT, want.key) for want in opened))
     fresh = [key for key, said in about["wants"] if _is_soon(said.get("opened"), answer.date)]
     stale = tuple(Want(SUSPECT, stream, key, said, walk.id) for key, said in about["wants"] if key not in fresh)
@@ -87,22 +98,32 @@ def _read_control(walk: Walk, asked: Call, answer: Answer, known: Known, *, is_t
     return Page(records, wants=stale, settled=tuple((CLAIM, key) for key, _ in about["wants"]))
 
 
-def _not_even_the_control(walk: Walk, stream: str, kind: str, wants: Sequence[tuple[str, Mapping[str, Json]]], known: Known) -> Page:
-    """Try another control; after some that failed, wait: the source contradicts itself. After a while the walk gives up, and the
-    next one, which has other controls, lists the messages of those conversations anew."""
-    failed = wants[0][1].get("failed", 0) + 1
-    again = tuple(Want(kind, stream, key, {**said, "failed": failed}, walk.id) for key, said in wants)
+def _not_enough(walk: Walk, stream: str, kind: str, wants: Wants) -> tuple[Want, ...]:
+    """Where answers contradict each other, a control proves little by being found once, since the route may answer at random.
+    These are the wants for the next time; none: it was found often enough, or nothing is contradictory."""
+    if not any(said.get("failed") or said.get("listed") for _, said in wants):
+        return ()
+    found = min(said.get("found", 0) for _, said in wants) + 1
+    return tuple(Want(kind, stream, key, {**said, "found": found}, walk.id) for key, said in wants) if found < STREAK else ()
+
+
+def _not_even_the_control(walk: Walk, stream: str, wants: Wants, known: Known) -> Page:
+    """Begin anew with another control; after some that failed, wait: the source contradicts itself. After a while the walk gives
+    up, and the next one, which has other controls, lists the messages of those conversations anew."""
+    failed = max(said.get("failed", 0) for _, said in wants) + 1
+    again = tuple(Want(SUSPECT, stream, key, {**said, "failed": failed, "found": 0}, walk.id) for key, said in wants)
+    claims = tuple((CLAIM, key) for key, _ in wants)
     if failed % CONTROLS:
-        return Page(wants=again)
+        return Page(wants=again, settled=claims)
     problem = f"{stream}: what its list shows is not found by id either, so nothing is deleted ({len(wants)} records are not in the list)"
     if failed >= PATIENCE * CONTROLS:
         keys = [key for key, _ in wants]
         homes = {row.parent for row in known.rows(stream, keys).values() if row.parent}
         return Page(
             inaccessible=tuple((stream, key) for key in keys), versions=tuple((CONVERSATIONS, home, "") for home in homes),
-            settled=tuple((kind, key) for key in keys), unread=problem,
+            settled=(*claims, *((SUSPECT, key) for key in keys)), unread=problem,
         )  # fmt: skip
-    return Page(wants=again, problem=problem)
+    return Page(wants=again, settled=claims, problem=problem)
 
 
 def _shows(page: Page, key: str) -> bool:

@@ -21,15 +21,14 @@ class Onward:
     probe: bool = False
 
 
-def onward(times: Sequence[int], *, until: int | None, limit: int, fresh: int) -> Onward:
-    """How to go on after a page whose items have these times; `fresh` of them were new to the walk."""
-    if not times:
+def onward(times: Sequence[int], *, until: int | None, limit: int, stale: bool) -> Onward:
+    """How to go on after a page whose items have these times. `stale`: it brought nothing new, and a page of this list shows all
+    that it stands for, so that a short one is the end."""
+    oldest = min(times, default=None)
+    if oldest is None or (until is not None and oldest > until):
         return Onward(end=True)
-    oldest = min(times)
     if until is None or oldest < until:
         return Onward(until=oldest)
     if len(times) == limit:
         return Onward(until=oldest, probe=True)
-    if fresh == 0 and len(times) < limit:
-        return Onward(end=True)
-    return Onward(until=oldest - 1)
+    return Onward(end=True) if stale and len(times) < limit else Onward(until=oldest - 1)

@@ -72,8 +72,8 @@ def early_break() -> list[Any]:
 def short_page_ends_a_walk() -> list[Any]:
     """A page that is not full is taken for the last one."""
 
-    def short(times: Any, *, until: Any, limit: int, fresh: int) -> Onward:
-        return Onward(end=True) if len(times) < limit else onward(times, until=until, limit=limit, fresh=fresh)
+    def short(times: Any, *, limit: int, **options: Any) -> Onward:
+        return Onward(end=True) if len(times) < limit else onward(times, limit=limit, **options)
 
     return [patch("syncjob.sources.missive.onward", short)]
 

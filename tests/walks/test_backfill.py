@@ -54,7 +54,8 @@ def test_a_backfill_of_missive_costs_no_more_than_its_formula(filled: Bench) -> 
             threads += pages_of_messages(len(row.message_ids))
             messages += len(row.message_ids)
     lists_asked = pages_of_conversations(lists["all"]) + pages_of_conversations(lists["trashed"]) + pages_of_conversations(lists["junked"])
-    assert filled.requests("missive") <= lists_asked + threads + ceil(messages / 10) + 4
+    ends = len(lists)  # each list is asked for once more below its last row, since others may be hidden
+    assert filled.requests("missive") <= lists_asked + ends + threads + ceil(messages / 10) + 4
 
 
 def test_nothing_is_asked_twice_for_a_body(filled: Bench) -> None:

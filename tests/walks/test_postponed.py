@@ -279,6 +279,92 @@ def test_a_message_list_that_is_never_found_is_given_up_on_though_its_conversati
     assert bench.differences_of("email") == []
 
 
+def test_one_whose_list_was_given_up_on_is_not_taken_for_met_when_it_goes(bench: Bench) -> None:
+    bench.run("missive")
+    world = bench.sandbox.world.missive
+    key = min(email["thread_id"] for email in bench.sandbox.truth.emails().values())
+    world.add_message(key)
+    bench.sandbox.faults.always(f"{key}/messages", Fault("404"))
+    for _ in range(4):
+        cycle(bench, wait=600)
+    assert dead(bench) == [("thread", key)]
+    bench.sandbox.faults.clear()
+    world.delete_conversation(key)
+    sweep(bench)
+    assert bench.differences_of("email") == []
+
+
+def test_one_that_is_lost_waits_while_nobody_can_tell_whether_it_is_gone(bench: Bench) -> None:
+    """No poll meets it any more, and its suspicion rests: then nothing can be asked."""
+    bench.run("missive")
+    world = bench.sandbox.world.missive
+    key = min(email["thread_id"] for email in bench.sandbox.truth.emails().values())
+    world.add_message(key)
+
+    def delete(request: Request) -> None:
+        if f"{key}/messages" in request.path and key in world.conversations:
+            world.delete_conversation(key)
+
+    bench.sandbox.before_request.append(delete)
+    bench.sandbox.faults.always("/conversations/[^/]*$", Fault("404"))
+    for _ in range(5):
+        with suppress(Unreliable):
+            cycle(bench)
+    assert len(bench.sandbox.requests("missive")) < 120
+    bench.sandbox.faults.clear()
+    for _ in range(4):
+        cycle(bench, wait=301)
+    assert bench.differences_of("email") == []
+
+
+def test_an_answer_to_a_walk_that_was_taken_over_meanwhile_is_not_read_when_a_power_cut_brings_it_back(bench: Bench) -> None:
+    bench.run("missive")
+    key = min(email["thread_id"] for email in bench.sandbox.truth.emails().values())
+    bench.sandbox.world.missive.add_message(key)
+    bench.sandbox.faults.always(f"{key}/messages", Fault("404"))
+    dropped = {}
+    drop = FusedSpool.drop
+
+    def kept(spool: FusedSpool, leaf: Leaf) -> None:
+        dropped[leaf.path] = leaf.path.read_bytes()
+        drop(spool, leaf)
+
+    with patch.object(FusedSpool, "drop", kept):
+        assert cycle(bench)
+    path, content = dropped.popitem()
+    bench.clock.at += 61
+    while not bench.parts["missive"].rest(bench.clock.now()) and len(bench.walks(EMAILS)) == 2:
+        bench.parts["missive"].step()
+    path.write_bytes(content)
+    bench.reopen()
+    bench.parts["missive"].step()
+    assert not path.exists()
+    with sqlite3.connect(bench.folder / "mirror.db") as connection:
+        waits_for = connection.execute("SELECT DISTINCT walk FROM wants").fetchall()
+    connection.close()
+    assert waits_for == [(3,)]
+
+
+def test_a_list_that_was_lost_while_only_guests_saw_its_conversation_is_read_when_that_is_over(bench: Bench) -> None:
+    bench.run("missive")
+    world = bench.sandbox.world.missive
+    key = world.add_conversation(2)
+    bench.sandbox.before_request.append(lambda request: "/v1/messages/" in request.path and world.revoke_access(key, guest=True))
+    cycle(bench)
+    bench.sandbox.before_request.clear()
+    world.grant_access(key)
+    sweep(bench)
+    assert bench.differences_of("email") == []
+
+
+def sweep(bench: Bench) -> None:
+    """Long after the last changes. What a sweep lists anyway would find these, some time."""
+    bench.rhythm = replace(bench.rhythm, sweep_asked=True)
+    bench.reopen()
+    with patch("syncjob.sources.missive.in_turn", return_value=[]):
+        assert cycle(bench, wait=6000) == ""
+
+
 def test_a_new_mail_that_only_its_list_shows_is_given_up_on_until_the_next_sweep(bench: Bench) -> None:
     cycle(bench)
     thread = min(email["thread_id"] for email in bench.sandbox.truth.emails().values())

@@ -1,11 +1,13 @@
 """A task that comes back is live again only once that is proven: by a later stamp, or by its own page. A mail comes with its thread."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from syncjob.core.steps import Rhythm
-from syncjob.sandbox import Switches
+from syncjob.sandbox import Request, Switches
+from syncjob.sandbox.missive.world import MissiveWorld
 from tests.walks.bench import POLL, Bench
 
 
@@ -39,6 +41,31 @@ def test_mails_come_back_with_their_conversation_though_the_other_source_has_ask
     assert bench.differences_of("email") == []
     bench.sandbox.world.missive.untrash(key)
     bench.settle("missive")
+    assert bench.differences_of("email") == []
+    bench.close()
+
+
+def test_mails_that_were_read_while_their_conversation_was_in_the_trash_come_with_it(tmp_path: Path) -> None:
+    """A poll finds it there while a backfill reads its bodies; the last of them shows that it is back, as it was when they were listed."""
+    bench = Bench(tmp_path, switches=Switches(missive_trash_bumps=False))
+    world = bench.sandbox.world.missive
+    key = world.add_conversation(22)
+
+    def trash(world: MissiveWorld, key: str) -> None:
+        world.trash(key)
+        bench.clock.at += 61  # a poll is due
+
+    def befall(request: Request) -> None:
+        if "/v1/messages/" in request.path and (fate := next(fates, None)):
+            fate(world, key)
+
+    fates = iter([trash, None, MissiveWorld.untrash])
+    bench.sandbox.before_request.append(befall)
+    bench.run("missive")
+    bench.rhythm = Rhythm(POLL, sweep_asked=True)
+    bench.reopen()
+    with patch("syncjob.sources.missive.in_turn", return_value=[]):  # which would come to it some time
+        bench.cycle("missive", wait=6000)
     assert bench.differences_of("email") == []
     bench.close()
 

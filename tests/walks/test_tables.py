@@ -141,20 +141,23 @@ def test_the_next_step_follows_from_where_a_source_stands(standing: Standing, rh
 
 
 @pytest.mark.parametrize(
-    ("times", "until", "fresh", "expected"),
+    ("times", "until", "stale", "expected"),
     [
-        ([], None, 0, Onward(end=True)),
-        ([9, 8, 7], None, 3, Onward(until=7)),
-        ([9, 8, 7], 9, 2, Onward(until=7)),
-        ([7], 7, 0, Onward(end=True)),
-        ([7, 7], 7, 1, Onward(until=6)),
-        ([7, 7, 7], 7, 0, Onward(until=7, probe=True)),
-        ([7, 7, 7, 7], 7, 2, Onward(until=6)),
-        ([7, 7, 7, 7], 7, 0, Onward(until=6)),
+        ([], None, True, Onward(end=True)),
+        ([9, 8, 7], None, False, Onward(until=7)),
+        ([9, 8], None, False, Onward(until=8)),
+        ([9, 8, 7], 9, False, Onward(until=7)),
+        ([7], 7, True, Onward(end=True)),
+        ([7], 7, False, Onward(until=6)),
+        ([7], 6, False, Onward(end=True)),
+        ([7, 7], 7, False, Onward(until=6)),
+        ([7, 7, 7], 7, True, Onward(until=7, probe=True)),
+        ([7, 7, 7, 7], 7, False, Onward(until=6)),
+        ([7, 7, 7, 7], 7, True, Onward(until=6)),
     ],
 )
-def test_a_missive_list_goes_on(times: list[int], until: int | None, fresh: int, expected: Onward) -> None:
-    assert onward(times, until=until, limit=3, fresh=fresh) == expected
+def test_a_missive_list_goes_on(times: list[int], until: int | None, stale: bool, expected: Onward) -> None:
+    assert onward(times, until=until, limit=3, stale=stale) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""Long message lists: what changed further down than their first page shows."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from syncjob.core.steps import Rhythm
+from syncjob.sandbox import Fault, Switches
+from syncjob.sandbox.missive.world import MissiveWorld
+
+from .bench import POLL, Bench
+
+SWITCHES = Switches(missive_delete_lowers_count=False, missive_delete_bumps=True, missive_edit_bumps=True)
+LENGTH = 25
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A conversation of three pages, and others that are looked at as often."""
+    found = Bench(tmp_path, switches=SWITCHES)
+    world = found.sandbox.world.missive
+    key = world.add_conversation(messages=0)
+    for _ in range(LENGTH):
+        found.clock.at += 60
+        world.add_message(key)
+    for _ in range(3):
+        world.add_conversation()
+    found.run("missive")
+    found.clock.at += 60
+    return found
+
+
+def thread(bench: Bench) -> str:
+    return next(iter(bench.sandbox.world.missive.conversations))
+
+
+def sweep(bench: Bench) -> None:
+    bench.rhythm = Rhythm(POLL, sweep_asked=True)
+    bench.reopen()
+    with patch("syncjob.sources.missive.in_turn", return_value=[]):  # which would come to it some time
+        bench.cycle("missive")
+
+
+def deep(bench: Bench) -> str:
+    return bench.sandbox.world.missive.conversations[thread(bench)].message_ids[2]
+
+
+def edit(world: MissiveWorld, key: str) -> None:
+    world.edit_message(key, body="<p>another one</p>")
+
+
+@pytest.mark.parametrize("change", [MissiveWorld.delete_message, edit])
+def test_activity_that_the_first_page_does_not_explain_has_the_rest_read(bench: Bench, change: Callable[[MissiveWorld, str], None]) -> None:
+    change(bench.sandbox.world.missive, deep(bench))
+    bench.cycle("missive")
+    assert bench.differences_of("email", "missive") == []
+
+
+def test_a_new_mail_explains_it_and_nothing_more_is_read(bench: Bench) -> None:
+    bench.sandbox.world.missive.add_message(key := thread(bench))
+    bench.sandbox.log.clear()
+    bench.cycle("missive")
+    assert sum(f"{key}/messages" in each.path for each in bench.sandbox.log) == 1
+    assert bench.differences_of("email", "missive") == []
+
+
+@pytest.mark.parametrize("guest", [True, False])
+def test_a_conversation_that_was_out_of_sight_is_listed_whole(bench: Bench, guest: bool) -> None:
+    world, key = bench.sandbox.world.missive, thread(bench)
+    world.revoke_access(key, guest=guest)
+    sweep(bench)
+    edit(world, deep(bench))
+    bench.clock.at += 60
+    world.grant_access(key)
+    world.add_message(key)  # which would explain it
+    bench.cycle("missive")
+    assert bench.differences_of("email", "missive") == []
+
+
+def test_a_short_list_is_doubted_though_its_count_comes_to_fit(bench: Bench) -> None:
+    """Some mails were left out, then as many others are deleted: as many are known as there should be."""
+    world = bench.sandbox.world.missive
+    world.switches = replace(world.switches, missive_delete_lowers_count=True)
+    key = world.add_conversation(messages=0)
+    mails = [world.add_message(key, delivered_at=world.now() - LENGTH + number) for number in range(LENGTH)]
+    bench.sandbox.faults.at(3, Fault("rows missing"), path=f"{key}/messages")
+    bench.cycle("missive")
+    missing = set(mails) - bench.held("missive.emails").keys()
+    assert missing
+    assert missing.isdisjoint(mails[-10:])
+    for gone in mails[-len(missing) :]:
+        world.delete_message(gone)
+    sweep(bench)
+    assert bench.differences_of("email", "missive") == []
