@@ -29,7 +29,8 @@ class Names:
     """What things are called: by the sideload, or else by what was seen of them before, since sections may be missing.
 
     `unknown` are ids that nobody ever named, by section. A directory is asked for them once; those that it does not
-    name either are kept without a name, so that nobody asks again.
+    name either are kept without a name, so that nobody asks again. `doubtful` are the sections in which something was
+    deleted when it was seen last: that says nothing of now.
     """
 
     def __init__(self, included: Json, needed: Mapping[str, set[str]], known: Known) -> None:
@@ -40,12 +41,15 @@ class Names:
         projects = {entry["project"] for entry in self._found["tasklists"].values() if entry.get("project")}
         for section, ids in needed.items():
             self._fill(section, ids | projects if section == "projects" else ids, known)
-        self._old = {section for section, ids in self._found.items() if ids.keys() - self.sideloaded.get(section, {}).keys()}
+        old = {section: [ids[id_] for id_ in ids.keys() - self.sideloaded.get(section, {}).keys()] for section, ids in self._found.items()}
+        self._old = {section for section, entries in old.items() if entries}
+        self.doubtful = {section for section, entries in old.items() if any(entry.get("status") == "deleted" for entry in entries)}
 
     def unnamed(self, about: Mapping[str, Json], *, reread: bool) -> Set[str]:
-        """The sections whose directories have to be read: for names that nobody knows; for a walk that reads everything
-        anew, once, for those that no sideload renews."""
-        wanted = self.unknown.keys() | (self._old if reread and not about.get("refreshed") else set())
+        """The sections whose directories have to be read: for names that nobody knows; for what was deleted when it was seen
+        last, since it may have come back; for a walk that reads everything anew, once, for those that no sideload renews."""
+        old = self._old - set(about.get("directories", ())) if reread else set()
+        wanted = self.unknown.keys() | self.doubtful | old
         return wanted - set(about.get("named", ()))  # a list's project is known only once the list is: so there may be a second turn
 
     @property
@@ -68,7 +72,7 @@ class Names:
 def ask_names(sections: Set[str], then: Mapping[str, Json]) -> Mapping[str, Json]:
     """Read these directories, then the same page again."""
     first, *rest = sorted(sections)
-    then = {**then, "named": [*then.get("named", ()), first, *rest], "refreshed": True}
+    then = {**then, "named": [*then.get("named", ()), first, *rest], "directories": sorted({*then.get("directories", ()), *sections})}
     return {"phase": "names", "section": first, "rest": rest, "page": 1, "then": then}
 
 

@@ -38,13 +38,15 @@ SIDELOAD = (("include", "projects,tasklists,users,companies,teams,tags"),)
 ORDER = (("orderBy", "updatedat"), ("orderMode", "asc"), ("skipCounts", "true"))
 PAGE_SIZE, GLIMPSE_SIZE, FETCH_SIZE = 250, 500, 100
 GLIMPSE = (("fields[tasks]", "id,updatedAt,status,tasklistId,tagIds,tags"),)
-CARRIED = ("size", "refreshed")
+CARRIED = ("size", "directories")
 """What a position keeps through a whole walk."""
 HIDDEN = {
     "shown": (("showDeleted", "true"), ("includeTasksFromDeletedLists", "true")),
     "in deleted list": (("includeTasksFromDeletedLists", "true"),),
 }
 """The ways in which a task may be shown that is deleted, in the order in which they are tried."""
+PLACES = {"projects": ("project", "its project is deleted"), "tasklists": ("tasklist", "its task list is deleted")}
+"""What to ask, after that, whether it is deleted itself, and so all that is in it."""
 MOST_PASSES = 20
 HORIZON = timedelta(days=150)
 """Answers to an older `updatedAfter` may be cut to the last six months, so older than this we ask for everything."""
@@ -133,8 +135,8 @@ class Teamwork:
             return self._read_proof(walk, call, answer, known)
         if call.name == "hidden":
             return self._read_hidden(walk, call, answer, known)
-        if call.name == "project":
-            return _read_project(walk, call, answer, known)
+        if call.name == "place":
+            return _read_place(walk, call, answer, known)
         if call.name == "glimpse":
             return self._read_glimpse(walk, call, answer, known)
         if call.name == "check":
@@ -238,6 +240,8 @@ class Teamwork:
             return Page(position={**call.about, "size": PAGE_SIZE})
         raws, payload = listed(answer, "tasks")
         tasks, rejected = _tasks(raws)
+        if sections := Names({}, needed(tasks), known).doubtful - set(call.about.get("named", ())):  # what is fetched is judged by them
+            return Page(position=ask_names(sections, call.about))
         rows, tags = known.rows(TASKS, [str(task.id) for task in tasks]), known.names("tags")
         outside, same, wants = [], [], []
         for task in tasks:
@@ -277,7 +281,7 @@ class Teamwork:
             return replace(page, settled=settled)
         row = known.rows(TASKS, [key]).get(key)
         if walk and row and row.data is not None and row.deleted_at is None:
-            return Page(wants=(Want(SUSPECT, TASKS, key, walk=walk.id),), settled=settled)
+            return Page(wants=(Want(SUSPECT, TASKS, key, proof.LISTED, walk.id),), settled=settled)
         return Page(sighted=((TASKS, key),), settled=settled)
 
     def _look(self, walk: Walk | None, stream: str, key: str, answer: Answer, known: Known) -> Page | None:
@@ -298,10 +302,13 @@ class Teamwork:
     def _read_proof(self, walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
         """One that answers like any other may be deleted all the same: ask whether it is hidden."""
         page = proof.read(walk, call, answer, known, self._look)
-        if call.about["control"] or not any(each.gone is None for each in page.records):
+        live = [each for each in page.records if each.gone is None]
+        if call.about["control"] or not live:
             return page
-        key = call.about["wants"][0][0]
-        return Page(wants=(Want("hidden", TASKS, key, {"by": [*HIDDEN]}, walk.id),), settled=page.settled, names=page.names)
+        data = live[0].data or {}  # it may have been moved meanwhile
+        about = {"by": [*HIDDEN, *PLACES], **{name: data.get(f"{name}_id") for name, _ in PLACES.values()}}
+        hidden = Want("hidden", TASKS, call.about["wants"][0][0], about, walk.id)
+        return Page(wants=(hidden,), settled=page.settled, names=page.names)
 
     def _read_hidden(self, walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
         """Shown among the deleted, and then not among all others, while one of those is: deleted. Whatever is not proven stays."""
@@ -313,15 +320,15 @@ class Teamwork:
         name_of = Names(payload.get("included"), needed(tasks), known)
         records = tuple(each for each in self._records(tasks, name_of, known)[0] if each.key == key)
         if not about["seen"]:
-            if records and records[0].gone:
+            if records and records[0].gone and _is_where(records[0], about):
                 return Page(records, settled=settled)
             by = about["by"] if key in found else about["by"][1:]
-            return Page(wants=(Want("hidden", TASKS, key, {"by": by, "seen": key in found}, walk.id),))
+            return Page(wants=(Want("hidden", TASKS, key, {**about, "by": by, "seen": key in found}, walk.id),))
         if key in found or (about["control"] and about["control"] not in found):
             proven = tuple(replace(each, proven=each.gone is None) for each in records)
             kept = Page(proven, ((TASKS, key),), settled=settled, names=name_of.sideloaded)
             return proof.missed(walk, kept, alone=about["control"] is None)
-        why = ("deleted" if about["by"] == [*HIDDEN] else "its task list is deleted") if about["control"] else UNPROVEN
+        why = ("deleted" if about["by"][0] == "shown" else "its task list is deleted") if about["control"] else UNPROVEN
         return Page((_gone(key, why, known),), settled=settled)
 
 
@@ -358,26 +365,37 @@ def _ids_call(name: str, keys: Sequence[str], flags: tuple[tuple[str, str], ...]
 def _hidden_call(want: Want, known: Known) -> Call:
     """First by a way that shows what is deleted; once it was seen so, together with a control by the way of every list."""
     assert want.walk is not None
-    if not want.about["by"]:
-        return _project_call(want, known)
-    seen = want.about.get("seen", False)
+    way, seen = want.about["by"][0], want.about.get("seen", False)
+    if way in PLACES:
+        return _place_call(want, way, known)
     control = known.control(want.walk, TASKS, 0) if seen else None
-    about = {"key": want.key, "by": want.about["by"], "seen": seen, "control": control}
-    return _ids_call("hidden", [want.key, *([control] if control else [])], () if seen else HIDDEN[want.about["by"][0]], about)
+    about = {**want.about, "key": want.key, "seen": seen, "control": control}
+    return _ids_call("hidden", [want.key, *([control] if control else [])], () if seen else HIDDEN[way], about)
 
 
-def _project_call(want: Want, known: Known) -> Call:
-    """Where no list shows a task that its own page shows, its project may be deleted, and no sideload said so."""
+def _is_where(found: Record, about: Mapping[str, Json]) -> bool:
+    """Whether a list shows a task where its own page showed it: one that lags behind may show it in a list that it has left."""
+    is_deleted_itself = found.gone is not None and found.gone.why == "deleted"
+    return is_deleted_itself or about.get("tasklist") in (None, (found.data or {}).get("tasklist_id"))
+
+
+def _place_call(want: Want, way: str, known: Known) -> Call:
+    """Where no list shows a task that its own page shows, where it is may be deleted, and no sideload said so."""
+    name, _ = PLACES[way]
     row = known.rows(TASKS, [want.key]).get(want.key)
-    project = (row.data or {}).get("project_id") if row else None
-    return Call("project", f"{ROOT}/projects/{project or 0}.json", about={"key": want.key}, accept=(400, 403, 404))
+    id_ = want.about.get(name) or ((row.data or {}).get(f"{name}_id") if row else None)
+    return Call("place", f"{ROOT}/{way}/{id_ or 0}.json", about={**want.about, "key": want.key}, accept=(400, 403, 404))
 
 
-def _read_project(walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
-    key, settled = call.about["key"], (("hidden", call.about["key"]),)
-    project = parsed(answer, "project")["project"] if answer.status == 200 else None
-    if isinstance(project, dict) and project.get("status") == "deleted":
-        return Page((_gone(key, "its project is deleted", known),), settled=settled)
+def _read_place(walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
+    key, (way, *rest) = call.about["key"], call.about["by"]
+    name, why = PLACES[way]
+    settled = (("hidden", key),)
+    place = parsed(answer, name)[name] if answer.status == 200 else None
+    if isinstance(place, dict) and place.get("status") == "deleted":
+        return Page((_gone(key, why, known),), settled=settled)
+    if rest:
+        return Page(wants=(Want("hidden", TASKS, key, {**call.about, "by": rest}, walk.id),))
     return proof.missed(walk, Page(sighted=((TASKS, key),), settled=settled), alone=False)
 
 

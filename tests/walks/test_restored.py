@@ -30,6 +30,23 @@ def test_a_restored_task_comes_back_however_its_stamp_behaves(tmp_path: Path, mo
     bench.close()
 
 
+def test_tasks_come_back_with_their_list_where_only_a_directory_says_that_it_was_deleted(tmp_path: Path) -> None:
+    """Nothing shows that a list is back but its directory, and that was read long ago."""
+    bench = Bench(tmp_path, seed=3, tasks=40, switches=Switches(teamwork_sideloads="empty"))
+    world = bench.sandbox.world.teamwork
+    list_ = world.tasks[int(sorted(bench.sandbox.truth.tasks())[0])].tasklist_id
+    bench.sandbox.before_request.append(lambda request: "tasklists.json" in request.path and world.delete_tasklist(list_))
+    bench.run("teamwork")
+    bench.sandbox.before_request.clear()
+    assert bench.differences_of("task") == []
+    world.restore_tasklist(list_)
+    bench.rhythm = Rhythm(POLL, sweep_asked=True)
+    bench.reopen()
+    bench.cycle("teamwork")
+    assert bench.differences_of("task") == []
+    bench.close()
+
+
 def test_mails_come_back_with_their_conversation_though_the_other_source_has_asked_more(tmp_path: Path) -> None:
     """Each source numbers its own answers: those of the other one say nothing of how new a mail is."""
     bench = Bench(tmp_path, conversations=3)

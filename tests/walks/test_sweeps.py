@@ -274,6 +274,61 @@ def test_a_project_is_named_where_only_the_directories_tell_which_it_is(tmp_path
     bench.close()
 
 
+def test_a_task_that_was_moved_into_a_project_that_was_deleted_is_gone(tmp_path: Path) -> None:
+    """Nothing but that project's own page says so, and the mirror knows another one."""
+    bench = Bench(tmp_path, seed=3, tasks=40, switches=NO_SIDELOADS)
+    bench.run("teamwork")
+    world, task = bench.sandbox.world.teamwork, live_task(bench)
+    lists = (each for each in world.tasklists.values() if each.project_id != world.project_of(world.tasks[task]).id)
+    world.move_task(task, next(each.id for each in lists if world._is_open(each)))
+    world.delete_project(world.project_of(world.tasks[task]).id)
+    sweep(bench, "teamwork")
+    assert str(task) not in bench.held("teamwork.tasks")
+    bench.close()
+
+
+def test_what_a_poll_holds_while_a_sweep_is_under_way_stays_held_when_that_ends(bench: Bench) -> None:
+    list_all(bench)
+    world, tasks = bench.sandbox.world.teamwork, [*bench.sandbox.truth.tasks()]
+    for key in tasks[: len(tasks) // 2]:
+        world.delete_task(int(key))
+    bench.cycle("teamwork")
+    assert not [walk for walk in bench.walks(TASKS) if not walk["finished_at"]]
+    with bench.store.read() as tx:
+        assert {each.key for each in tx.walks.held({TASKS})} >= {*tasks[: len(tasks) // 2]}
+    bench.rhythm = Rhythm(POLL, sweep_asked=True)
+    bench.reopen()
+    bench.cycle("teamwork")
+    with bench.store.read() as tx:
+        assert {each.key for each in tx.walks.held({TASKS})} == {*tasks} - bench.sandbox.truth.tasks().keys()
+
+
+@pytest.mark.parametrize(("own", "gone"), [("1", True), (None, True), ("2", False)])
+def test_a_deleted_list_proves_nothing_of_a_task_whose_own_page_shows_it_in_another(tmp_path: Path, own: str | None, gone: bool) -> None:
+    """Lists may lag behind: this one shows the task where it was before."""
+    bench = Bench(tmp_path)
+    shown = {"id": 7, "name": "moved", "updatedAt": "2026-09-01T12:00:00Z", "tasklistId": 1, "status": "new"}
+    body = {"tasks": [shown], "included": {"tasklists": {"1": {"id": 1, "name": "old", "status": "deleted"}}}}
+    about = {"key": "7", "by": [*HIDDEN], "seen": False, "control": None, "tasklist": own}
+    walk = Walk(1, TASKS, "sweep", None, None, {}, bench.clock.now(), 1)
+    answer = Answer(200, json.dumps(body).encode(), bench.clock.now())
+    with bench.store.read() as tx:
+        page = bench.parts["teamwork"].source.read(walk, Call("hidden", "/tasks.json", about=about), answer, KnownTo(tx, "teamwork"))
+    assert bool(page.records) is gone
+    assert [want.about["seen"] for want in page.wants] == ([] if gone else [True])
+    bench.close()
+
+
+def test_a_task_whose_list_was_deleted_is_gone_where_only_the_list_itself_says_so(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, seed=3, tasks=40, switches=replace(NO_SIDELOADS, teamwork_deleted_lists_flag=False))
+    bench.run("teamwork")
+    world = bench.sandbox.world.teamwork
+    world.delete_tasklist(world.tasks[live_task(bench)].tasklist_id)
+    sweep(bench, "teamwork")
+    assert bench.differences_of("task") == []
+    bench.close()
+
+
 def test_a_mail_whose_place_in_the_count_was_taken_by_a_new_one_is_missed(tmp_path: Path) -> None:
     bench = Bench(tmp_path, switches=Switches(missive_delete_lowers_count=False))
     world = bench.sandbox.world.missive
