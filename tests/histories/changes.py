@@ -63,11 +63,18 @@ def _on_task(act: Callable[[Any, int, Random], object], *, deleted: bool = False
     return do
 
 
-def _add_task(world: Any, rng: Random) -> str:
-    key = world.add_task(f"new {_word(rng)}", _list(world, rng), user_ids=tuple(rng.sample([*world.people], rng.randrange(3))))
+def _add_task(world: Any, rng: Random) -> str | None:
+    if (list_ := _list(world, rng)) is None:
+        return None
+    key = world.add_task(f"new {_word(rng)}", list_, user_ids=tuple(rng.sample([*world.people], rng.randrange(3))))
     if rng.random() < 0.3:
         world.add_task(f"below {_word(rng)}", parent_id=key)
     return str(key)
+
+
+def _move_task(world: Any, key: int, rng: Random) -> None:
+    if (list_ := _list(world, rng)) is not None:
+        world.move_task(key, list_)
 
 
 def _on_list(status: Callable[[str], bool], act: Callable[[Any, int, Random], object]) -> Change:
@@ -110,7 +117,7 @@ TASK_VERBS: dict[str, tuple[Change, int]] = {
     "task added": (_add_task, 12),
     "task completed": (_on_task(lambda world, key, rng: world.complete_task(key)), 5),
     "task reopened": (_on_task(lambda world, key, rng: world.reopen_task(key)), 3),
-    "task moved": (_on_task(lambda world, key, rng: world.move_task(key, _list(world, rng))), 6),
+    "task moved": (_on_task(_move_task), 6),
     "card moved": (_on_task(lambda world, key, rng: world.move_card(key, 3)), 2),
     "task tagged": (_on_task(lambda world, key, rng: world.tag_task(key, rng.choice([*world.tags]))), 4),
     "task untagged": (_on_task(lambda world, key, rng: world.untag_task(key, rng.choice([*world.tags]))), 2),

@@ -27,8 +27,10 @@ class Chronicle:
         self.values: dict[tuple[str, str, str], set[str]] = defaultdict(set)
         self._shown: dict[Where, dict[str, str]] = defaultdict(dict)
         self._blind: set[tuple[Where, str]] = set()
+        self._below: dict[str, dict[str, Row]] = {}  # by conversation: the emails that the first page of its list does not show
+        self._stirred: set[str] = set()  # conversations in which one of those changed
         self.redacted: set[str] = set()
-        self.reached: set[str] = set()  # emails that the user had, be it in the trash
+        self.reached: set[str] = set()  # records that the user had, be it in the trash: an answer that lags may show them live
         self.threads: dict[str, set[str]] = defaultdict(set)  # by message: where it ever was, be it in the trash
         self.labels: dict[str, set[str]] = defaultdict(set)  # by conversation
         self._revisions: dict[str, int] = {}
@@ -51,6 +53,8 @@ class Chronicle:
                 self.threads[key].add(row.id)
             self.labels[row.id].add(canonical(sorted({missive.labels[label].name for label in row.label_ids})))
         self.reached |= {key for row in missive.conversations.values() if missive.me in row.flags for key in row.message_ids}
+        teamwork = self._sandbox.world.teamwork
+        self.reached |= {str(key) for key, task in teamwork.tasks.items() if teamwork.may_see(task, teamwork.me)}
 
     def _take_down(self, stream: str, rows: dict[str, Row], now: float) -> None:
         before = self.rows[stream]
@@ -90,11 +94,23 @@ class Chronicle:
         for where, sign, content in self._signs(STREAMS[face]):
             if self._shown[where].setdefault(sign, content) != content:
                 self._blind.add((where, sign))
+        for row in self._sandbox.world.missive.conversations.values() if face == "missive" else ():
+            self._take_below(row)
+
+    def _take_below(self, row: Any) -> None:
+        """Whether an email changed or went that was not on the first page of its list."""
+        emails = {key: _without_conversation(self.rows[EMAILS][key]) for key in row.message_ids if key in self.rows[EMAILS]}
+        before = self._below.get(row.id, {})
+        if any(key not in row.message_ids or emails.get(key, old) != old for key, old in before.items()):
+            self._stirred.add(row.id)
+        newest = sorted(emails, key=lambda key: emails[key]["sent_at"], reverse=True)[:THREAD_LIMIT]
+        self._below[row.id] = {key: found for key, found in emails.items() if key not in newest}
 
     def blind(self, stream: str) -> set[str]:
         """Keys (of conversations, for emails) whose present state looks like another one to a sweep, or once did and has an end
-        that is not read again when there is a new message."""
+        that is not read again when there is a new message; or whose end changed, and something else explains that it was active."""
         always = {where for where, _ in self._blind if where[0] == EMAILS and self._is_long(where[1])}
+        always |= {(EMAILS, key) for key in self._stirred if self._is_long(key) and len(self._shown[EMAILS, key]) > 2}
         return {where[1] for where, sign, _ in self._signs(stream) if (where, sign) in self._blind or where in always}
 
     def _is_long(self, conversation: str) -> bool:
@@ -120,7 +136,7 @@ class Chronicle:
 
     def was_there(self, stream: str, key: str) -> bool:
         """Whether the user could ever see this record, be it in the trash."""
-        return self.was_live(stream, key) or (stream == EMAILS and key in self.reached)
+        return self.was_live(stream, key) or key in self.reached
 
 
 def canonical(value: Any) -> str:

@@ -9,6 +9,7 @@ from random import Random
 from time import monotonic
 from urllib.parse import urlsplit
 
+from syncjob.core.errors import Later
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Fault, Request, Sandbox
 from syncjob.sandbox.faults import Rule
@@ -247,13 +248,14 @@ class History:
             self.outcome.violations = self.judge.at_the_end(full=full)
 
     def _settle(self, rhythm: Rhythm, *, allow: bool = False) -> None:
-        """Cycles until nothing is open and nothing waits."""
+        """Cycles until nothing is open and nothing waits, be it for a limit."""
         self._cycle(rhythm, allow=allow)
         for _ in range(PATIENT_CYCLES):
-            if self.outcome.violations or not self.machine.waits():
+            is_late = any(f": {Later.__name__} " in error for error in self.machine.errors)
+            if self.outcome.violations or not (is_late or self.machine.waits()):
                 return
             self.clock.at += 3600
-            self._cycle(Rhythm(POLL), allow=allow)
+            self._cycle(rhythm if is_late else Rhythm(POLL), allow=allow)
         self.outcome.violations.append("broke: something still waits after all this time")
 
 
