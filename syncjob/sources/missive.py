@@ -219,7 +219,7 @@ class Missive:
             raise Forbidden(f"the messages of conversation {key} are not found, and it may be there", hint="the next run asks again")
         if answer.status == 404 and walk:
             lost = Want("thread", CONVERSATIONS, key, {**about, "lost": True}, walk.id)
-            return Page(wants=(Want(SUSPECT, CONVERSATIONS, key, walk=walk.id), lost))
+            return Page(wants=(Want(SUSPECT, CONVERSATIONS, key, proof.LISTED, walk.id), lost))
         if answer.status != 200:
             return Page(inaccessible=((CONVERSATIONS, key), *live_emails(key, known)), settled=settled)
         raws, _ = listed(answer, "messages")
@@ -328,7 +328,10 @@ class Missive:
         again = split(missing, 200, walk, known, relisted=relisted) if missing else Page()
         settled = tuple(("body", key) for key in asked if key not in missing) + again.settled
         versions = tuple((CONVERSATIONS, home, "") for home in away)
-        return replace(again, records=(*told.values(), *emails), versions=versions, rejected=rejected, settled=settled)
+        under_way = known.waiting("thread", away).items() if walk else ()  # lists whose end would note a version all the same
+        threads = (Want("thread", CONVERSATIONS, home, {**about, "version": ""}, walk.id if walk else None) for home, about in under_way)
+        wants = (*again.wants, *threads)
+        return replace(again, records=(*told.values(), *emails), versions=versions, rejected=rejected, wants=wants, settled=settled)
 
     def _learn_size(self, count: int, answer: Answer) -> None:
         """How many bodies one answer can hold, as far as the last ones tell: so that few answers are thrown away."""

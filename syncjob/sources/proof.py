@@ -92,7 +92,8 @@ def _read_control(walk: Walk, asked: Call, answer: Answer, known: Known, *, is_t
         opened = tuple(Want(OPENED, stream, key, {**said, **opening}, walk.id) for key, said in about["wants"])
         return Page(wants=opened, settled=tuple((SUSPECT, want.key) for want in opened))
     fresh = [key for key, said in about["wants"] if _is_soon(said.get("opened"), answer.date)]
-    stale = tuple(Want(SUSPECT, stream, key, said, walk.id) for key, said in about["wants"] if key not in fresh)
+    most = max(1, len(about["wants"]) // 2)  # what took too long is asked for again in halves, or it always would
+    stale = tuple(Want(SUSPECT, stream, key, {**said, "found": 0}, walk.id, most=most) for key, said in about["wants"] if key not in fresh)
     why = NO_CONVERSATION if stream == CONVERSATIONS else NOT_FOUND
     records = tuple(_gone(stream, key, known, why) for key in fresh)
     return Page(records, wants=stale, settled=tuple((CLAIM, key) for key, _ in about["wants"]))

@@ -62,11 +62,12 @@ def test_mails_come_back_with_their_conversation_though_the_other_source_has_ask
     bench.close()
 
 
-def test_mails_that_were_read_while_their_conversation_was_in_the_trash_come_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [22, 40])
+def test_mails_that_were_read_while_their_conversation_was_in_the_trash_come_with_it(tmp_path: Path, count: int) -> None:
     """A poll finds it there while a backfill reads its bodies; the last of them shows that it is back, as it was when they were listed."""
     bench = Bench(tmp_path, switches=Switches(missive_trash_bumps=False))
     world = bench.sandbox.world.missive
-    key = world.add_conversation(22)
+    key = world.add_conversation(count)
 
     def trash(world: MissiveWorld, key: str) -> None:
         world.trash(key)

@@ -212,6 +212,22 @@ def test_a_sweep_whose_controls_went_meanwhile_gives_up_and_the_next_one_finds_w
     bench.close()
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_conversation_that_its_list_shows_is_not_deleted_by_a_route_that_finds_half_of_what_is_there(tmp_path: Path, seed: int) -> None:
+    bench, rng = Bench(tmp_path, seed=3, conversations=8), Random(seed)
+    bench.run("missive")
+    bench.sandbox.faults.rules.append(Rule(None, path="/v1/conversations/", lot=lambda: Fault("404") if rng.random() < 0.5 else None))
+    for _ in range(8):
+        for key in rng.sample(sorted({email["thread_id"] for email in bench.sandbox.truth.emails().values()}), 2):
+            bench.sandbox.world.missive.add_message(key)
+        with suppress(SyncjobError):
+            bench.cycle("missive", wait=301)
+    assert [row.key for row in bench.feed() if row.deleted_at] == [], f"seed {seed}"
+    with bench.store.read() as tx:
+        assert not tx.walks.held({EMAILS})
+    bench.close()
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_a_mail_that_its_list_shows_is_not_deleted_by_a_route_that_finds_half_of_what_is_there(tmp_path: Path, seed: int) -> None:
     bench, rng = Bench(tmp_path, seed=3, conversations=20, switches=Switches(missive_edit_bumps=True)), Random(seed)
