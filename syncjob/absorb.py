@@ -121,8 +121,7 @@ def _advance(page: Page, leaf: Leaf, walk: Walk, plan: Plan, tx: Tx) -> None:
     if page.unread:
         values["unread"] = page.unread
         if walk.concluded:
-            tx.suspects.forget(walk.id)
-            tx.walks.forget_deletions(tx.walks.doomed(walk.id))
+            _forget(walk, tx)
     if walk.until is None:
         values["until"] = leaf.answer.date
         if tx.walks.stream(walk.stream)["checkpoint"] is None:  # the first answer ever: changes are known from here on
@@ -188,7 +187,7 @@ def finish(
         fetched, pending = sum(verdicts.values()), verdicts.pop(PENDING, 0)
         error = details["unread"] or (f"{pending} of {fetched} records were met, and nothing is known of them" if pending else None)
         if pending:
-            tx.walks.forget_deletions(tx.walks.doomed(walk.id))
+            _forget(walk, tx)
         else:
             _delete(walk, details, source, tx, now, share=share, allow=allow)
         tx.walks.update(walk.id, finished_at=now, complete=error is None, verdicts=verdicts, fetched=fetched, error=error)
@@ -201,6 +200,15 @@ def finish(
             if error is None:
                 tx.letters.forget_unmet(source.name, (*LISTED, EMAILS) if walk.reread else LISTED, since=walk.started_at)
         tx.walks.forget_sightings(walk.id)
+
+
+def _forget(walk: Walk, tx: Tx) -> None:
+    """Believe nothing of what a walk took for gone. The conversations of such emails are listed again: nothing else would ask for these."""
+    doomed = tx.walks.doomed(walk.id)
+    keys = [key for stream, key in [*((each.stream, each.key) for each in doomed), *tx.suspects.forget(walk.id)] if stream == EMAILS]
+    homes = {row.parent for row in tx.mirror.rows(EMAILS, keys).values() if row.parent}
+    tx.mirror.set_versions([(CONVERSATIONS, home, "") for home in homes])
+    tx.walks.forget_deletions(doomed)
 
 
 def _doom_heirs(walk: Walk, source: Source, tx: Tx) -> None:

@@ -100,13 +100,13 @@ class Suspects:
         self._connection.execute(MEET.on_conflict_do_nothing(), asked | {"stream": walk.stream})
         return not is_empty
 
-    def forget(self, walk: int) -> None:
-        """Suspect nobody any more: the walk's list was not worth believing."""
+    def forget(self, walk: int) -> Sequence[tuple[str, str]]:
+        """Suspect nobody any more: the walk's list was not worth believing. These (stream, key) were suspected."""
         mine = wants.c.walk == walk, wants.c.kind.in_(PROOF)
         met = sightings.c.walk == walk, sightings.c.verdict == PENDING
         same = sa.exists().where(*mine, wants.c.stream == sightings.c.stream, wants.c.key == sightings.c.key)
         self._connection.execute(sightings.delete().where(*met, same))
-        self._connection.execute(wants.delete().where(*mine))
+        return self._connection.execute(wants.delete().where(*mine).returning(wants.c.stream, wants.c.key)).all()
 
     def control(self, walk: int, source: str, stream: str, skip: int) -> str | None:
         """A live record that the walk met, or whose parent it met, and that nobody doubts. `skip`: another one than before."""

@@ -14,7 +14,7 @@ import pytest
 from syncjob.core.errors import SyncjobError, Transient, Unreliable
 from syncjob.core.model import EMAILS, TASKS, Answer, Call, Walk
 from syncjob.core.steps import Rhythm
-from syncjob.sandbox import Fault, Response, Switches
+from syncjob.sandbox import Fault, Request, Response, Switches
 from syncjob.sandbox.faults import Rule
 from syncjob.sources import proof
 from syncjob.sources.teamwork import HIDDEN
@@ -455,6 +455,36 @@ def test_a_merge_that_a_sweep_finds_has_the_survivor_listed_whole(tmp_path: Path
     world.conversations[other] = replace(world.conversations[other], miscounted=1)
     world.delete_message(lost)
     with patch("syncjob.sources.missive.in_turn", return_value=[]):  # which would come to it some time
+        sweep(bench, "missive")
+    assert bench.differences_of("email") == []
+    bench.close()
+
+
+def test_a_mail_that_a_sweep_proved_to_be_gone_is_asked_for_again_when_that_sweep_is_not_believed(tmp_path: Path) -> None:
+    """Its list left out a quarter of the conversations, so nothing of what it found counts."""
+    bench = Bench(tmp_path, seed=3)
+    world = bench.sandbox.world.missive
+    threads = []
+    for _ in range(62):
+        bench.clock.at += 5
+        threads.append(world.add_conversation(3))
+    bench.run("missive")
+    bench.clock.at += 100_000
+    world.delete_message(world.conversations[threads[0]].message_ids[1])
+    respond, hidden = bench.sandbox.respond, set(threads[20:34])
+
+    def left_out(request: Request) -> Response:
+        response = respond(request)
+        if request.path != "/v1/conversations":
+            return response
+        shown = [each for each in json.loads(response.body)["conversations"] if each["id"] not in hidden]
+        return replace(response, body=json.dumps({"conversations": shown}).encode())
+
+    with patch("syncjob.sources.missive.in_turn", return_value=[]):  # which would come to it some time
+        with patch.object(bench.sandbox, "respond", left_out):
+            sweep(bench, "missive")
+        assert bench.walks(EMAILS)[-1]["unread"]
+        assert bench.differences_of("email") != []
         sweep(bench, "missive")
     assert bench.differences_of("email") == []
     bench.close()
