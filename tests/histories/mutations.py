@@ -32,6 +32,7 @@ from syncjob.store import Store
 from syncjob.store.feed import Feed
 from syncjob.store.store import KnownTo
 from syncjob.store.suspects import Suspects
+from syncjob.store.walks import GET, Walks
 from tests.histories.history import play
 
 Patches = Callable[[], list[Any]]
@@ -172,7 +173,7 @@ def local_clock_as_checkpoint() -> list[Any]:
 
 
 def older_observation_wins() -> list[Any]:
-    """A leaf that comes back is absorbed again, over what was seen since."""
+    """A leaf that comes back is absorbed again, over what was seen since, be its walk long over."""
     judge = syncjob.core.diff.judge
 
     def forgetful(row: Any, record: Any, *, observed: int) -> Any:
@@ -182,7 +183,11 @@ def older_observation_wins() -> list[Any]:
         tx.walks.set_source(source.name, absorbed=leaf.observed - 1)
         return take_in(leaf, source, tx, now)
 
-    return [patch("syncjob.core.diff.judge", forgetful), patch("syncjob.absorb.take_in", again)]
+    def is_known(walks: Walks, id_: int) -> bool:
+        return bool(walks._connection.execute(GET, {"id": id_}).first())
+
+    believed = patch("syncjob.core.diff.judge", forgetful), patch.object(Walks, "is_open", is_known)
+    return [*believed, patch("syncjob.absorb.take_in", again)]
 
 
 def sweep_refetch_off() -> list[Any]:
