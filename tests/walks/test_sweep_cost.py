@@ -43,7 +43,8 @@ def test_a_sweep_of_ten_thousand_costs_what_the_formulas_say(tmp_path: Path, nam
         formula, turns = pages(live) + pages(trashed) + pages(junked) + 1, -(-live // 100)
         sizes = f"{live} conversations, {trashed} trashed, {junked} junked"
         print(f"{sizes}: {asked.total() - 2} requests, formula {formula} and {turns} in turn")
-        assert asked["conversations"] - 2 <= formula * GUESTS + 3
+        ends = 3  # each list is asked for once more below its last row, since others may be hidden
+        assert asked["conversations"] - 2 <= formula * GUESTS + 3 + ends
         assert asked["messages"] <= turns + 1
     assert bench.differences_of(*(("task",) if name == "teamwork" else ("email", "attachment"))) == []
     bench.close()
