@@ -245,6 +245,8 @@ class History:
             self._settle(Rhythm(POLL, full_asked=full, sweep_asked=not full), allow=True)
         if not self.outcome.violations:
             self.machine.retry_refused()
+            if self.judge.strangers:
+                self.machine.replay_airtable()
             self.outcome.violations = self.judge.at_the_end(full=full)
 
     def _settle(self, rhythm: Rhythm, *, allow: bool = False) -> None:

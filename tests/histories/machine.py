@@ -240,6 +240,16 @@ class Machine:
             if part.name == "airtable" and letters:
                 part.retry(letters)
 
+    def replay_airtable(self) -> None:
+        """What a person does after the state folder was set back, and with it the books of what Airtable was told."""
+        for part in self.destinations if self.store else ():
+            if part.name == "airtable":
+                assert self.store
+                again = DestinationPart(part.destination, self.store, self.local, by_content=True)
+                again.rewind()
+                while again.step() is None:
+                    pass
+
     def file_of(self, name: str) -> Path:
         return self.folder / f"{name}.db"
 
