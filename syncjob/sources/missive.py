@@ -43,7 +43,20 @@ from syncjob.core.questions import together
 from syncjob.http.answers import largest_limit, vendor_text
 from syncjob.sources import proof
 from syncjob.sources.mails import MERGED, Conversation, Message, conversation_record, email_record, in_conversation
-from syncjob.sources.missive_wants import SHORT, body, emails_of, in_turn, live_emails, look_up, split, suspects, thread_about, whole_thread
+from syncjob.sources.missive_wants import (
+    BELOW,
+    SHORT,
+    body,
+    emails_of,
+    in_turn,
+    live_emails,
+    look_up,
+    split,
+    suspects,
+    thread_about,
+    unmarked,
+    whole_thread,
+)  # fmt: skip
 from syncjob.sources.payload import from_epoch, listed, parsed, rejection
 from syncjob.sources.until import SMALLEST_LIMIT, onward
 
@@ -158,7 +171,7 @@ class Missive:
         dead = known.given_up("thread", [each.id for each in whole]) if walk.kind == "changes" else NOTHING
         records = tuple(conversation_record(each, me, box=position["box"]) for each in whole)
         wants = [
-            Want("thread", CONVERSATIONS, each.id, thread_about(each, rows.get(each.id)), walk.id)
+            Want("thread", CONVERSATIONS, each.id, thread_about(walk, each, rows.get(each.id)), walk.id)
             for each, record in zip(whole, records, strict=True)
             if each.id not in met and each.version() not in (found.get(each.id, NOTHING).get("version") for found in (waiting, dead))
             if self._needs_thread(walk, each, record, rows.get(each.id), known)
@@ -184,7 +197,7 @@ class Missive:
             return False  # what is in the trash is listed when it comes back, whether or not its activity moved
         if row is None or row.deleted_at:
             return True
-        if found.version() != ((row.version or "").removesuffix(SHORT) if walk.kind == "changes" else row.version):
+        if found.version() != (unmarked(row.version) if walk.kind == "changes" else row.version):
             return True
         return walk.reread or (walk.kind == "full" and any(child.data is None for child in known.children(EMAILS, found.id).values()))
 
@@ -230,7 +243,8 @@ class Missive:
         rows = known.rows(EMAILS, [each.id for each in found])
         records, sighted, wants = self._sort_out(walk, found, rows, about)
         seen = sorted({*about["seen"], *(each.id for each in found)})
-        then, unread, whole = self._thread_onward(walk, about, found, seen, known, is_news=bool(records or wants))
+        is_news = bool(records or wants)
+        then, unread, whole = self._thread_onward(walk, about, found, seen, known, is_news=is_news)
         if then:
             wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
             return Page(tuple(records), tuple(sighted), emails_of(wants), rejected=rejected, wants=tuple(wants), unread=unread)
@@ -240,7 +254,7 @@ class Missive:
             oldest = None if is_last else min((each.sent for each in found if each.sent is not None), default=None)
             wants += [want for want in suspects(walk, key, known, after=oldest) if want.key not in shown]
         is_short = whole and len(seen) + len(models) - len(found) + len(rejected) < (about["count"] or 0)
-        version = _doubted(about["version"], key, known) if is_short else about["version"]
+        version = _noted(about, key, known, whole=whole, short=is_short, is_news=is_news)
         return Page(
             tuple(records), tuple(sighted), emails_of(wants), ((CONVERSATIONS, key, version),),
             ((CONVERSATIONS, key),) if whole else (), rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
@@ -284,8 +298,8 @@ class Missive:
         self, walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known, *, is_news: bool
     ) -> tuple[Mapping[str, Json] | None, str | None, bool]:  # fmt: skip
         """How the message list goes on; None: nothing is left to read. It may stop early only where the count proves it, and where
-        news explain why it is read: else something changed further down. Last: whether all of it was shown, so that what is missing
-        is missing there."""
+        news explain why it is read: else something may have changed further down, which a poll leaves to the next sweep. Last:
+        whether all of it was shown, so that what is missing is missing there."""
         unread = None
         if about.get("probe"):
             if len(found) <= SMALLEST_LIMIT:
@@ -294,7 +308,7 @@ class Missive:
         shown = set(seen)
         if not about.get("whole") and (walk is None or walk.kind != "full"):  # what is known counts as shown
             shown |= {key for key, row in known.children(EMAILS, about["key"]).items() if row.deleted_why in (None, *INHERITED)}
-        if len(shown) == about["count"] and (is_news or shown == set(seen)):
+        if len(shown) == about["count"] and (is_news or shown == set(seen) or walk is None or walk.kind == "changes"):
             return None, None, not about.get("cut") and shown == set(seen)
         times = [each.sent for each in found if each.sent is not None]
         step = onward(times, until=about["until"], limit=THREAD_LIMIT, stale=len(seen) == len(about["seen"]))
@@ -370,7 +384,7 @@ class Missive:
         record = conversation_record(shown, _me(known), box="all")
         if shown.id == key:
             is_due = self._needs_thread(walk, shown, record, rows.get(key), known) and not known.waiting("thread", [key])
-            about = thread_about(shown, rows.get(key))
+            about = thread_about(walk, shown, rows.get(key))
             return Page((record,), wants=(Want("thread", CONVERSATIONS, key, about, walk.id),) if is_due else ())
         old = rows.get(key)
         merged = Record(CONVERSATIONS, key, old.data if old else None, gone=Gone(MERGED))
@@ -388,10 +402,17 @@ class Missive:
         return {**unknown, **told, **known_ones, **{key: record for key, record in told.items() if record.proven}}
 
 
-def _doubted(version: str, key: str, known: Known) -> str:
-    """The version to note after a list that was short. A second one is believed: a count may be wrong for ever."""
-    row, marked = known.rows(CONVERSATIONS, [key]).get(key), version + SHORT
-    return version if row and row.version == marked else marked
+def _noted(about: Mapping[str, Json], key: str, known: Known, *, whole: bool, short: bool, is_news: bool) -> str:
+    """The version to note after a list, with a mark where more has to be read. A second list that is short is believed: a count may
+    be wrong for ever. One of which the latest messages did not explain why it was read keeps its mark until all are."""
+    version: str = about["version"]
+    row = known.rows(CONVERSATIONS, [key]).get(key)
+    before = (row.version if row else None) or ""
+    if whole:
+        mark = SHORT if short and before != version + SHORT else ""
+    else:
+        mark = BELOW if not about.get("whole") and (not is_news or before.endswith(BELOW)) else ""
+    return version and version + mark
 
 
 def _is_doubtful(walk: Walk, key: str, known: Known) -> bool:

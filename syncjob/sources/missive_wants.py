@@ -11,12 +11,21 @@ from syncjob.sources.proof import LISTED
 
 SHORT = "?"
 """Marks the version of a conversation whose list of messages ended before its count: the next sweep lists it again."""
+BELOW = "~"
+"""Marks the version of one that a poll saw active though its latest messages are as they were: a comment as a rule, seldom a change
+further down. The next sweep lists it whole."""
 
 
-def thread_about(found: Conversation, row: Row | None) -> Mapping[str, Json]:
+def unmarked(version: str | None) -> str:
+    """The version of a conversation as it is shown."""
+    return (version or "").rstrip(SHORT + BELOW)
+
+
+def thread_about(walk: Walk, found: Conversation, row: Row | None) -> Mapping[str, Json]:
     """What a want for a message list needs to know. The whole list is wanted where what is known of it is in doubt: it was short,
-    or the conversation was out of sight."""
-    if row and (row.deleted_at or not row.version or row.version.endswith(SHORT)):
+    or the conversation was out of sight, or something may have changed further down, for which a poll does not wait."""
+    doubts = SHORT if walk.kind == "changes" else (SHORT, BELOW)
+    if row and (row.deleted_at or not row.version or row.version.endswith(doubts)):
         return whole_thread(found.version())
     return {"version": found.version(), "count": found.messages_count, "until": None, "seen": []}
 

@@ -44,6 +44,13 @@ def sweep(bench: Bench) -> None:
         bench.cycle("missive")
 
 
+def listed(bench: Bench, act: Callable[[], None]) -> int:
+    """How often that asked for messages of the long conversation."""
+    bench.sandbox.log.clear()
+    act()
+    return sum(f"{thread(bench)}/messages" in each.path for each in bench.sandbox.log)
+
+
 def deep(bench: Bench) -> str:
     return bench.sandbox.world.missive.conversations[thread(bench)].message_ids[2]
 
@@ -53,17 +60,33 @@ def edit(world: MissiveWorld, key: str) -> None:
 
 
 @pytest.mark.parametrize("change", [MissiveWorld.delete_message, edit])
-def test_activity_that_the_first_page_does_not_explain_has_the_rest_read(bench: Bench, change: Callable[[MissiveWorld, str], None]) -> None:
-    change(bench.sandbox.world.missive, deep(bench))
+def test_what_the_first_page_does_not_explain_has_the_next_sweep_read_the_rest(
+    bench: Bench, change: Callable[[MissiveWorld, str], None]
+) -> None:
+    world = bench.sandbox.world.missive
+    change(world, deep(bench))
     bench.cycle("missive")
+    world.add_message(thread(bench))  # which explains itself alone
+    bench.cycle("missive")
+    sweep(bench)
+    assert bench.differences_of("email", "missive") == []
+
+
+def test_a_comment_costs_a_poll_one_request_and_the_next_sweep_the_whole_list_once(bench: Bench) -> None:
+    world, key = bench.sandbox.world.missive, thread(bench)
+    world.add_comment(key)
+    assert listed(bench, lambda: bench.cycle("missive")) == 1
+    bench.clock.at += 60
+    world.add_comment(key)
+    assert listed(bench, lambda: bench.cycle("missive")) == 1
+    assert listed(bench, lambda: sweep(bench)) == 3
+    assert listed(bench, lambda: sweep(bench)) == 0
     assert bench.differences_of("email", "missive") == []
 
 
 def test_a_new_mail_explains_it_and_nothing_more_is_read(bench: Bench) -> None:
-    bench.sandbox.world.missive.add_message(key := thread(bench))
-    bench.sandbox.log.clear()
-    bench.cycle("missive")
-    assert sum(f"{key}/messages" in each.path for each in bench.sandbox.log) == 1
+    bench.sandbox.world.missive.add_message(thread(bench))
+    assert listed(bench, lambda: bench.cycle("missive")) == 1
     assert bench.differences_of("email", "missive") == []
 
 
