@@ -300,12 +300,13 @@ class Teamwork:
         return Page(proven + left_out, rejected=rejected, names=name_of.sideloaded)
 
     def _read_proof(self, walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
-        """One that answers like any other may be deleted all the same: ask whether it is hidden."""
+        """One that answers like any other may be deleted all the same: ask whether it is hidden. So may one be there that only old
+        names say is gone."""
         page = proof.read(walk, call, answer, known, self._look)
-        live = [each for each in page.records if each.gone is None]
-        if call.about["control"] or not live:
+        open_ = [each for each in page.records if not _is_told(each, page.names)]
+        if call.about["control"] or not open_:
             return page
-        data = live[0].data or {}  # it may have been moved meanwhile
+        data = open_[0].data or {}  # it may have been moved meanwhile
         about = {"by": [*HIDDEN, *PLACES], **{name: data.get(f"{name}_id") for name, _ in PLACES.values()}}
         hidden = Want("hidden", TASKS, call.about["wants"][0][0], about, walk.id)
         return Page(wants=(hidden,), settled=page.settled, names=page.names)
@@ -320,10 +321,12 @@ class Teamwork:
         name_of = Names(payload.get("included"), needed(tasks), known)
         records = tuple(each for each in self._records(tasks, name_of, known)[0] if each.key == key)
         if not about["seen"]:
-            if records and records[0].gone and _is_where(records[0], about):
+            if records and _is_told(records[0], name_of.sideloaded) and _is_where(records[0], about):
                 return Page(records, settled=settled)
             by = about["by"] if key in found else about["by"][1:]
             return Page(wants=(Want("hidden", TASKS, key, {**about, "by": by, "seen": key in found}, walk.id),))
+        if any(each.gone and not _is_told(each, name_of.sideloaded) for each in records):
+            return Page(wants=(Want("hidden", TASKS, key, {**about, "by": [*PLACES], "seen": False}, walk.id),))
         if key in found or (about["control"] and about["control"] not in found):
             proven = tuple(replace(each, proven=each.gone is None) for each in records)
             kept = Page(proven, ((TASKS, key),), settled=settled, names=name_of.sideloaded)
@@ -377,6 +380,12 @@ def _is_where(found: Record, about: Mapping[str, Json]) -> bool:
     """Whether a list shows a task where its own page showed it: one that lags behind may show it in a list that it has left."""
     is_deleted_itself = found.gone is not None and found.gone.why == "deleted"
     return is_deleted_itself or about.get("tasklist") in (None, (found.data or {}).get("tasklist_id"))
+
+
+def _is_told(found: Record, names: Mapping[str, Mapping[str, Json]]) -> bool:
+    """Whether the answer itself says that a task is gone: what it is in may have come back since it was named."""
+    places = {why: (found.data or {}).get(f"{name}_id") in names.get(way, ()) for way, (name, why) in PLACES.items()}
+    return found.gone is not None and places.get(found.gone.why, True)
 
 
 def _place_call(want: Want, way: str, known: Known) -> Call:

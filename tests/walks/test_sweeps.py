@@ -266,6 +266,28 @@ def _without(task: int, response: Response) -> Response:
     return response
 
 
+def test_a_list_that_was_deleted_when_it_was_seen_last_does_not_prove_a_task_in_it_deleted(tmp_path: Path) -> None:
+    """Its list has come back since, and nothing said so: a list of tasks left out the only one in it."""
+    bench = Bench(tmp_path, tasks=20, switches=NO_SIDELOADS)
+    world = bench.sandbox.world.teamwork
+    list_ = world.add_tasklist("back again", next(iter(world.projects)))
+    task = world.add_task("the only one", list_)
+    bench.run("teamwork")
+    with bench.store.begin() as tx:
+        known = tx.mirror.names("teamwork", "tasklists", [str(list_)])[str(list_)]
+        tx.mirror.learn_names("teamwork", {"tasklists": {str(list_): {**known, "status": "deleted"}}})
+    respond = bench.sandbox.respond
+
+    def left_out(request: Request) -> Response:
+        is_list = request.path.endswith("/tasks.json") and "ids" not in request.params
+        return _without(task, respond(request)) if is_list else respond(request)
+
+    with patch.object(bench.sandbox, "respond", left_out):
+        sweep(bench, "teamwork")
+    assert str(task) in bench.held("teamwork.tasks")
+    bench.close()
+
+
 def test_the_control_that_was_found_at_last_is_the_one_that_is_asked_for_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     world = bench.sandbox.world.teamwork
