@@ -159,15 +159,17 @@ class Teamwork:
             return Page(gone, rejected=rejected, names=names, position=call.about, complete=True)
         seen = _Seen(rows, {found.key: found.updated_at for found in (*records, *left_out)}, payload, call)
         position, complete = self._continue(walk, call.about, seen, known)
-        return Page(records + left_out, rejected=rejected, names=names, position=position, complete=complete)
+        problem = _gave_up(call.about, position)
+        return Page(records + left_out, rejected=rejected, names=names, position=position, complete=complete, problem=problem)
 
     def _read_refused(self, walk: Walk, call: Call, known: Known) -> Page:
         """There is no such page: the one before was the last, unless it said that there is more. Then the list became shorter, or ends
         for another reason: it is read again from its first page."""
         if call.about.get("promised"):
-            return Page(position=_again(call.about))
+            again = _again(call.about)
+            return Page(position=again, problem=_gave_up(call.about, again))
         position, complete = self._continue(walk, call.about, _Seen((), {}, {}, call), known)
-        return Page(position=position, complete=complete)
+        return Page(position=position, complete=complete, problem=_gave_up(call.about, position))
 
     def _records(self, tasks: Sequence[Task], name_of: Names, known: Known) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
         """The page's records, and those out of scope."""
@@ -258,7 +260,7 @@ class Teamwork:
         met = tuple((TASKS, want.key) for want in wants)
         return Page(
             tuple(outside), tuple(same), met, rejected=rejected, wants=tuple(wants), position=position, complete=complete,
-            expected=len(wants),
+            expected=len(wants), problem=_gave_up(call.about, position),
         )  # fmt: skip
 
     def _read_fetch(
@@ -349,10 +351,14 @@ class _Seen:
 
 
 def _again(position: Mapping[str, Json]) -> Mapping[str, Json]:
-    """The next pass over the pages of one step."""
-    if position["pass"] >= MOST_PASSES:
-        raise Incomplete("teamwork.tasks: its pages keep changing faster than they can be read", hint="the next run goes on from here")
-    return {**position, "page": 1, "pass": position["pass"] + 1, "fresh": 0}
+    """The next pass over the pages of one step; after too many the first of another run."""
+    return {**position, "page": 1, "pass": position["pass"] % MOST_PASSES + 1, "fresh": 0}
+
+
+def _gave_up(asked: Mapping[str, Json], then: Mapping[str, Json]) -> str | None:
+    """What to tell when passes over the same pages were too many, as this page shows, and where it has the walk go on."""
+    is_over = asked.get("pass") == MOST_PASSES and then.get("pass") == 1
+    return "teamwork.tasks: its pages keep changing faster than they can be read" if is_over else None
 
 
 def _look_up(stream: str, key: str) -> Call:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from syncjob.core.errors import Incomplete
+from syncjob.core.errors import Unreliable
 from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Fault, Kind, Request, Switches
 from syncjob.sandbox.faults import Rule
-from syncjob.sources.teamwork import PAGE_SIZE
+from syncjob.sources.teamwork import GLIMPSE_SIZE, PAGE_SIZE
 
 from .bench import POLL, TUESDAY, Bench
 
@@ -219,7 +219,28 @@ def test_a_page_that_is_refused_though_more_was_promised_is_never_the_end(tmp_pa
     bench.sandbox.world.make_ties(TASKS, PAGE_SIZE + 1)
     bench.sandbox.before_request.append(lambda request: pages.append(request.param("page")))
     bench.sandbox.faults.rules.append(Rule(None, lot=lambda: Fault(Kind.LIMIT_400) if pages[-1] == "2" else None))
-    with pytest.raises(Incomplete, match="pages keep changing"):
+    with pytest.raises(Unreliable, match="pages keep changing"):
         bench.run("teamwork")
     assert not any(walk["complete"] for walk in bench.walks(TASKS))
+    bench.close()
+
+
+@pytest.mark.parametrize("kind", ["full", "sweep"])
+def test_pages_that_changed_faster_than_they_could_be_read_are_read_when_they_do_no_more(tmp_path: Path, kind: str) -> None:
+    bench = Bench(tmp_path)
+    bench.sandbox.world.make_ties(TASKS, 2 * GLIMPSE_SIZE, at=LONG_AGO)
+    if kind == "sweep":
+        bench.run("teamwork")
+    bench.sandbox.before_request.append(lambda request: bench.sandbox.world.make_ties(TASKS, 1, at=LONG_AGO) and None)
+    bench.rhythm = Rhythm(POLL, sweep_asked=kind == "sweep")
+    bench.reopen()
+    with pytest.raises(Unreliable, match="pages keep changing"):
+        bench.cycle("teamwork")
+    bench.sandbox.before_request.clear()
+    bench.rhythm = Rhythm(POLL)
+    for _ in range(7):
+        bench.reopen()
+        bench.cycle("teamwork")
+    assert bench.differences_of("task") == []
+    assert not [walk for walk in bench.walks(TASKS) if not walk["finished_at"]]
     bench.close()
