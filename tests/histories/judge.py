@@ -162,17 +162,18 @@ class Judge:
                     yield f"account: {live} live rows of {stream} counted, there are {rows}"
 
     def _delivered(self, rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> Iterator[str]:
-        """A destination that is level says live and deleted as the mirror does."""
+        """A destination that is level says live and deleted as the mirror does, but for rows that it refused, which is told."""
         for part in self._machine.destinations:
             if any(error.startswith(f"{part.name}:") for error in self._machine.errors):
                 continue
             if part.name == "airtable" and self.strangers:
                 continue  # its books were set back with the mirror: what is found again is written again, in a sweep at last
+            refused = self._excused(part.name)
             for stream in TABLES:
                 for row in self._held(part, stream):
                     key = row[TABLES[stream].key]
                     mirrored = rows.get((stream, key))
-                    if mirrored and (mirrored["deleted_at"] is not None) != row["deleted"]:
+                    if mirrored and key not in refused and (mirrored["deleted_at"] is not None) != row["deleted"]:
                         yield f"delivered: {part.name} says deleted={row['deleted']} of {stream} {key}, the mirror does not"
 
     # -- no stream is known past what is durable

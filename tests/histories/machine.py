@@ -50,7 +50,7 @@ PAGES = {
 }
 POLL, SWEEP, OVERLAP = timedelta(seconds=60), timedelta(hours=6), timedelta(seconds=120)
 AIRTABLE = {TASKS: "Tasks", EMAILS: "Emails"}
-MOST_STEPS = 3000
+MOST_STEPS = 10_000
 KEPT_LEAVES = 3
 SMALL_CAP = 2_000_000
 """An answer without end is cut here: what the cap is does not matter, and less to read is faster."""
