@@ -243,8 +243,7 @@ class Missive:
         rows = known.rows(EMAILS, [each.id for each in found])
         records, sighted, wants = self._sort_out(walk, found, rows, about)
         seen = sorted({*about["seen"], *(each.id for each in found)})
-        is_news = bool(records or wants)
-        then, unread, whole = self._thread_onward(walk, about, found, seen, known, is_news=is_news)
+        then, unread, whole = self._thread_onward(walk, about, found, seen, known)
         if then:
             wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
             return Page(tuple(records), tuple(sighted), emails_of(wants), rejected=rejected, wants=tuple(wants), unread=unread)
@@ -254,7 +253,7 @@ class Missive:
             oldest = None if is_last else min((each.sent for each in found if each.sent is not None), default=None)
             wants += [want for want in suspects(walk, key, known, after=oldest) if want.key not in shown]
         is_short = whole and len(seen) + len(models) - len(found) + len(rejected) < (about["count"] or 0)
-        version = _noted(about, key, known, whole=whole, short=is_short, is_news=is_news)
+        version = _noted(about, key, known, whole=whole, short=is_short)
         return Page(
             tuple(records), tuple(sighted), emails_of(wants), ((CONVERSATIONS, key, version),),
             ((CONVERSATIONS, key),) if whole else (), rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
@@ -295,20 +294,20 @@ class Missive:
         return sent is not None and sent < self._process_after
 
     def _thread_onward(
-        self, walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known, *, is_news: bool
+        self, walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known
     ) -> tuple[Mapping[str, Json] | None, str | None, bool]:  # fmt: skip
-        """How the message list goes on; None: nothing is left to read. It may stop early only where the count proves it, and where
-        news explain why it is read: else something may have changed further down, which a poll leaves to the next sweep. Last:
-        whether all of it was shown, so that what is missing is missing there."""
+        """How the message list goes on; None: nothing is left to read. A poll stops where the count says that all are known: what
+        else may have changed further down is left to the next sweep. Last: whether all of it was shown, so that what is missing is
+        missing there."""
         unread = None
         if about.get("probe"):
             if len(found) <= SMALLEST_LIMIT:
                 unread = f"more than {THREAD_LIMIT} messages of conversation {about['key']} share the second {_clock(about['until'])}"
             return {**about, "until": about["until"] - 1, "probe": False, "cut": about.get("cut") or bool(unread)}, unread, False
         shown = set(seen)
-        if not about.get("whole") and (walk is None or walk.kind != "full"):  # what is known counts as shown
+        if not about.get("whole") and (walk is None or walk.kind == "changes"):  # what is known counts as shown
             shown |= {key for key, row in known.children(EMAILS, about["key"]).items() if row.deleted_why in (None, *INHERITED)}
-        if len(shown) == about["count"] and (is_news or shown == set(seen) or walk is None or walk.kind == "changes"):
+        if len(shown) == about["count"]:
             return None, None, not about.get("cut") and shown == set(seen)
         times = [each.sent for each in found if each.sent is not None]
         step = onward(times, until=about["until"], limit=THREAD_LIMIT, stale=len(seen) == len(about["seen"]))
@@ -402,16 +401,15 @@ class Missive:
         return {**unknown, **told, **known_ones, **{key: record for key, record in told.items() if record.proven}}
 
 
-def _noted(about: Mapping[str, Json], key: str, known: Known, *, whole: bool, short: bool, is_news: bool) -> str:
+def _noted(about: Mapping[str, Json], key: str, known: Known, *, whole: bool, short: bool) -> str:
     """The version to note after a list, with a mark where more has to be read. A second list that is short is believed: a count may
-    be wrong for ever. One of which the latest messages did not explain why it was read keeps its mark until all are."""
+    be wrong for ever."""
     version: str = about["version"]
     row = known.rows(CONVERSATIONS, [key]).get(key)
-    before = (row.version if row else None) or ""
     if whole:
-        mark = SHORT if short and before != version + SHORT else ""
+        mark = SHORT if short and not (row and row.version == version + SHORT) else ""
     else:
-        mark = BELOW if not about.get("whole") and (not is_news or before.endswith(BELOW)) else ""
+        mark = "" if about.get("whole") else BELOW
     return version and version + mark
 
 

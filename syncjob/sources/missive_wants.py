@@ -12,8 +12,7 @@ from syncjob.sources.proof import LISTED
 SHORT = "?"
 """Marks the version of a conversation whose list of messages ended before its count: the next sweep lists it again."""
 BELOW = "~"
-"""Marks the version of one that a poll saw active though its latest messages are as they were: a comment as a rule, seldom a change
-further down. The next sweep lists it whole."""
+"""Marks the version of one of which a poll has listed the latest messages alone: the next sweep looks whether others have changed."""
 
 
 def unmarked(version: str | None) -> str:

@@ -46,7 +46,7 @@ from tests.wire import WireSession, wired_api
 PAGED = {"teamwork": teamwork, "missive": missive}
 PAGES = {
     "teamwork": {name: getattr(teamwork, name) for name in ("PAGE_SIZE", "GLIMPSE_SIZE", "FETCH_SIZE") if hasattr(teamwork, name)},
-    "missive": {name: getattr(missive, name) for name in ("LIST_LIMIT", "BODIES")},
+    "missive": {name: getattr(missive, name) for name in ("LIST_LIMIT", "THREAD_LIMIT", "BODIES")},
 }
 POLL, SWEEP, OVERLAP = timedelta(seconds=60), timedelta(hours=6), timedelta(seconds=120)
 AIRTABLE = {TASKS: "Tasks", EMAILS: "Emails"}

@@ -18,8 +18,8 @@ HOLLOW = (Kind.LOGIN_PAGE, Kind.EMPTY_OBJECT, Kind.WRONG_TYPE, Kind.EMPTY_LIST, 
 WHIMS = 0.35
 """Of the histories, how many are about a few things that happen again and again: what is rare comes together there."""
 SWEEPS = True
-NET_SHARE, POSTGRES_SHARE = 0.03, 0.05
-"""Of the histories, how many have what takes longer. Drawn apart, so that the others stay what they are."""
+NET_SHARE, POSTGRES_SHARE, THREAD_SHARE = 0.03, 0.05, 0.3
+"""Of the histories, how many have what takes longer, and short pages of messages. Drawn apart, so that the others stay what they are."""
 LISTS = r"/tasks\.json$|/conversations$"
 BY_ID = r"/tasks/\d+\.json|/messages/|/conversations/[0-9a-f-]+$"
 
@@ -88,6 +88,7 @@ def draw(seed: int) -> Plan:
         net=Random(f"net {seed}").random() < NET_SHARE,
         postgres=Random(f"postgres {seed}").random() < POSTGRES_SHARE,
     )  # fmt: skip
+    plan = plan if cut else _with_short_pages(plan, Random(f"threads {seed}"))
     return _with_whims(plan, Random(f"whims {seed}"))  # drawn apart, so that the others stay what they are
 
 
@@ -113,6 +114,14 @@ def _pages(rng: Random) -> dict[str, dict[str, int]]:
     few = rng.choice((3, 4, 10))  # more than the smallest page that Missive allows, which is used to probe
     small = {"teamwork": {"PAGE_SIZE": few, "GLIMPSE_SIZE": few + 1, "FETCH_SIZE": few}, "missive": {"LIST_LIMIT": few, "BODIES": few}}
     return rng.choice(({}, small))
+
+
+def _with_short_pages(plan: Plan, rng: Random) -> Plan:
+    """Conversations of many pages are too rare else."""
+    if "missive" not in plan.faces or rng.random() >= THREAD_SHARE:
+        return plan
+    threads = {**plan.pages.get("missive", {}), "THREAD_LIMIT": rng.choice((3, 4))}
+    return replace(plan, pages={**plan.pages, "missive": threads})
 
 
 def _few(rng: Random, most: int) -> int:
