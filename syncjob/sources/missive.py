@@ -405,12 +405,10 @@ def _noted(about: Mapping[str, Json], key: str, known: Known, *, whole: bool, sh
     """The version to note after a list, with a mark where more has to be read. A second list that is short is believed: a count may
     be wrong for ever."""
     version: str = about["version"]
+    mark = SHORT if short else "" if whole or about.get("whole") else BELOW
     row = known.rows(CONVERSATIONS, [key]).get(key)
-    if whole:
-        mark = SHORT if short and not (row and row.version == version + SHORT) else ""
-    else:
-        mark = "" if about.get("whole") else BELOW
-    return version and version + mark
+    is_second = mark == SHORT and row is not None and row.version == version + SHORT
+    return version + mark if version and not is_second else version
 
 
 def _is_doubtful(walk: Walk, key: str, known: Known) -> bool:

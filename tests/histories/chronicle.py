@@ -8,7 +8,6 @@ from typing import Any
 
 from syncjob.core.model import EMAILS, TASKS
 from syncjob.sandbox import Sandbox
-from syncjob.sources.missive import THREAD_LIMIT
 
 Row = Mapping[str, Any]
 Where = tuple[str, str]
@@ -27,8 +26,6 @@ class Chronicle:
         self.values: dict[tuple[str, str, str], set[str]] = defaultdict(set)
         self._shown: dict[Where, dict[str, str]] = defaultdict(dict)
         self._blind: set[tuple[Where, str]] = set()
-        self._below: dict[str, dict[str, Row]] = {}  # by conversation: the emails that the first page of its list does not show
-        self._stirred: set[str] = set()  # conversations in which one of those changed
         self.redacted: set[str] = set()
         self.reached: set[str] = set()  # records that the user had, be it in the trash: an answer that lags may show them live
         self.threads: dict[str, set[str]] = defaultdict(set)  # by message: where it ever was, be it in the trash
@@ -94,28 +91,10 @@ class Chronicle:
         for where, sign, content in self._signs(STREAMS[face]):
             if self._shown[where].setdefault(sign, content) != content:
                 self._blind.add((where, sign))
-        for row in self._sandbox.world.missive.conversations.values() if face == "missive" else ():
-            self._take_below(row)
-
-    def _take_below(self, row: Any) -> None:
-        """Whether an email changed or went that was not on the first page of its list."""
-        emails = {key: _without_conversation(self.rows[EMAILS][key]) for key in row.message_ids if key in self.rows[EMAILS]}
-        before = self._below.get(row.id, {})
-        if any(key not in row.message_ids or emails.get(key, old) != old for key, old in before.items()):
-            self._stirred.add(row.id)
-        newest = sorted(emails, key=lambda key: emails[key]["sent_at"], reverse=True)[:THREAD_LIMIT]
-        self._below[row.id] = {key: found for key, found in emails.items() if key not in newest}
 
     def blind(self, stream: str) -> set[str]:
-        """Keys (of conversations, for emails) whose present state looks like another one to a sweep, or once did and has an end
-        that is not read again when there is a new message; or whose end changed, and something else explains that it was active."""
-        always = {where for where, _ in self._blind if where[0] == EMAILS and self._is_long(where[1])}
-        always |= {(EMAILS, key) for key in self._stirred if self._is_long(key) and len(self._shown[EMAILS, key]) > 2}
-        return {where[1] for where, sign, _ in self._signs(stream) if (where, sign) in self._blind or where in always}
-
-    def _is_long(self, conversation: str) -> bool:
-        found = self._sandbox.world.missive.conversations.get(conversation)
-        return found is not None and len(found.message_ids) > THREAD_LIMIT
+        """Keys (of conversations, for emails) whose present state looks like another one to a sweep."""
+        return {where[1] for where, sign, _ in self._signs(stream) if (where, sign) in self._blind}
 
     def _signs(self, stream: str) -> Iterator[tuple[Where, str, str]]:
         return (_task_signs if stream == TASKS else _mail_signs)(self._sandbox, self.rows[stream])
