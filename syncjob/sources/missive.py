@@ -243,14 +243,14 @@ class Missive:
         rows = known.rows(EMAILS, [each.id for each in found])
         records, sighted, wants = self._sort_out(walk, found, rows, about)
         seen = sorted({*about["seen"], *(each.id for each in found)})
-        then, unread, whole = self._thread_onward(walk, about, found, seen, known)
+        is_full = len(raws) >= THREAD_LIMIT
+        then, unread, whole = self._thread_onward(walk, about, found, seen, known, is_full=is_full)
         if then:
             wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
             return Page(tuple(records), tuple(sighted), emails_of(wants), rejected=rejected, wants=tuple(wants), unread=unread)
         if walk and not about.get("cut"):
             shown = {*seen, *(each.key for each in rejected)}
-            is_last = whole or len(raws) < THREAD_LIMIT
-            oldest = None if is_last else min((each.sent for each in found if each.sent is not None), default=None)
+            oldest = None if whole else min((each.sent for each in found if each.sent is not None), default=None)
             wants += [want for want in suspects(walk, key, known, after=oldest) if want.key not in shown]
         is_short = whole and len(seen) + len(models) - len(found) + len(rejected) < (about["count"] or 0)
         version = _noted(about, key, known, whole=whole, short=is_short)
@@ -294,11 +294,11 @@ class Missive:
         return sent is not None and sent < self._process_after
 
     def _thread_onward(
-        self, walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known
+        self, walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known, *, is_full: bool
     ) -> tuple[Mapping[str, Json] | None, str | None, bool]:  # fmt: skip
-        """How the message list goes on; None: nothing is left to read. A poll stops where the count says that all are known: what
-        else may have changed further down is left to the next sweep. Last: whether all of it was shown, so that what is missing is
-        missing there."""
+        """How the message list goes on; None: nothing is left to read. A poll stops after a full page where the count says that all
+        are known: what else may have changed further down is left to the next sweep. Last: whether all of it was shown, so that
+        what is missing is missing there."""
         unread = None
         if about.get("probe"):
             if len(found) <= SMALLEST_LIMIT:
@@ -307,7 +307,7 @@ class Missive:
         shown = set(seen)
         if not about.get("whole") and (walk is None or walk.kind == "changes"):  # what is known counts as shown
             shown |= {key for key, row in known.children(EMAILS, about["key"]).items() if row.deleted_why in (None, *INHERITED)}
-        if len(shown) == about["count"]:
+        if len(shown) == about["count"] and (is_full or shown == set(seen)):
             return None, None, not about.get("cut") and shown == set(seen)
         times = [each.sent for each in found if each.sent is not None]
         step = onward(times, until=about["until"], limit=THREAD_LIMIT, stale=len(seen) == len(about["seen"]))

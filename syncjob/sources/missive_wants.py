@@ -38,6 +38,7 @@ def in_turn(walk: Walk, wanted: Sequence[str], known: Known) -> list[Want]:
 
 def whole_thread(version: str) -> Mapping[str, Json]:
     """The same for a list that is read to its end whatever is known of it."""
+    version = unmarked(version)
     count = version.rpartition("/")[2]
     return {"version": version, "count": int(count) if count.isdecimal() else None, "until": None, "seen": [], "whole": True}
 

@@ -89,6 +89,27 @@ def test_what_happens_in_a_long_conversation_costs_a_poll_one_request_and_the_ne
     assert bench.differences_of("email", "missive") == []
 
 
+def test_a_page_that_leaves_rows_out_has_the_next_one_asked_and_not_every_mail_of_a_conversation(bench: Bench) -> None:
+    key = thread(bench)
+    bench.sandbox.world.missive.add_comment(key)
+    bench.sandbox.faults.at(1, Fault("rows missing"), path=f"{key}/messages")
+    assert listed(bench, lambda: bench.cycle("missive")) == 2
+    assert sum("/v1/messages/" in each.path for each in bench.sandbox.log) < 10
+    assert bench.differences_of("email", "missive") == []
+
+
+def test_a_mail_that_is_not_found_once_is_listed_again_with_the_count_of_its_marked_conversation(bench: Bench) -> None:
+    world, key = bench.sandbox.world.missive, thread(bench)
+    world.add_comment(key)
+    bench.cycle("missive")
+    mail = world.add_message(key)
+    bench.sandbox.faults.at(1, Fault("404"), path=f"/v1/messages/{mail}")
+    bench.sandbox.faults.at(2, Fault("empty list"), path=f"{key}/messages")
+    bench.cycle("missive")
+    assert mail in bench.held("missive.emails")
+    assert listed(bench, lambda: sweep(bench)) == 0
+
+
 @pytest.mark.parametrize("guest", [True, False])
 def test_a_conversation_that_was_out_of_sight_is_listed_whole(bench: Bench, guest: bool) -> None:
     world, key = bench.sandbox.world.missive, thread(bench)
