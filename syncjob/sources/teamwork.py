@@ -45,8 +45,8 @@ HIDDEN = {
     "in deleted list": (("includeTasksFromDeletedLists", "true"),),
 }
 """The ways in which a task may be shown that is deleted, in the order in which they are tried."""
-PLACES = {"projects": ("project", "its project is deleted"), "tasklists": ("tasklist", "its task list is deleted")}
-"""What to ask, after that, whether it is deleted itself, and so all that is in it."""
+PLACES = {"tasklists": ("tasklist", "its task list is deleted"), "projects": ("project", "its project is deleted")}
+"""What to ask, after that, whether it is deleted itself, and so all that is in it. A list knows best in which project it is."""
 MOST_PASSES = 20
 HORIZON = timedelta(days=150)
 """Answers to an older `updatedAfter` may be cut to the last six months, so older than this we ask for everything."""
@@ -308,8 +308,9 @@ class Teamwork:
         open_ = [each for each in page.records if not _is_told(each, page.names)]
         if call.about["control"] or not open_:
             return page
-        data = open_[0].data or {}  # it may have been moved meanwhile
-        about = {"by": [*HIDDEN, *PLACES], **{name: data.get(f"{name}_id") for name, _ in PLACES.values()}}
+        found = open_[0]  # it may have been moved meanwhile
+        old = found.gone and found.gone.why
+        about = {"by": [*HIDDEN, *PLACES], "old": old, **{name: _place(found, name) for name, _ in PLACES.values()}}
         hidden = Want("hidden", TASKS, call.about["wants"][0][0], about, walk.id)
         return Page(wants=(hidden,), settled=page.settled, names=page.names)
 
@@ -327,7 +328,7 @@ class Teamwork:
                 return Page(records, settled=settled)
             by = about["by"] if key in found else about["by"][1:]
             return Page(wants=(Want("hidden", TASKS, key, {**about, "by": by, "seen": key in found}, walk.id),))
-        if any(each.gone and not _is_told(each, name_of.sideloaded) for each in records):
+        if any(_is_open(each, name_of.sideloaded) for each in records):
             return Page(wants=(Want("hidden", TASKS, key, {**about, "by": [*PLACES], "seen": False}, walk.id),))
         if key in found or (about["control"] and about["control"] not in found):
             proven = tuple(replace(each, proven=each.gone is None) for each in records)
@@ -351,13 +352,14 @@ class _Seen:
 
 
 def _again(position: Mapping[str, Json]) -> Mapping[str, Json]:
-    """The next pass over the pages of one step; after too many the first of another run."""
-    return {**position, "page": 1, "pass": position["pass"] % MOST_PASSES + 1, "fresh": 0}
+    """The next pass over the pages of one step. Where that were too many, the run after this one takes the last two again."""
+    done = position["pass"]
+    return {**position, "page": 1, "pass": done + 1 if done < MOST_PASSES else MOST_PASSES - 1, "fresh": 0}
 
 
 def _gave_up(asked: Mapping[str, Json], then: Mapping[str, Json]) -> str | None:
     """What to tell when passes over the same pages were too many, as this page shows, and where it has the walk go on."""
-    is_over = asked.get("pass") == MOST_PASSES and then.get("pass") == 1
+    is_over = asked.get("pass") == MOST_PASSES and then.get("pass") == MOST_PASSES - 1
     return "teamwork.tasks: its pages keep changing faster than they can be read" if is_over else None
 
 
@@ -390,8 +392,18 @@ def _is_where(found: Record, about: Mapping[str, Json]) -> bool:
 
 def _is_told(found: Record, names: Mapping[str, Mapping[str, Json]]) -> bool:
     """Whether the answer itself says that a task is gone: what it is in may have come back since it was named."""
-    places = {why: (found.data or {}).get(f"{name}_id") in names.get(way, ()) for way, (name, why) in PLACES.items()}
-    return found.gone is not None and places.get(found.gone.why, True)
+    named = {why: _place(found, name) in names.get(way, ()) for way, (name, why) in PLACES.items()}
+    return found.gone is not None and named.get(found.gone.why, True)
+
+
+def _is_open(found: Record, names: Mapping[str, Mapping[str, Json]]) -> bool:
+    """Whether it does not say so, and leaves open whether what the task is in is deleted."""
+    unnamed = (way for way, (name, _) in PLACES.items() if (id_ := _place(found, name)) and id_ not in names.get(way, ()))
+    return not _is_told(found, names) and any(unnamed)
+
+
+def _place(found: Record, name: str) -> Json:
+    return (found.data or {}).get(f"{name}_id")
 
 
 def _place_call(want: Want, way: str, known: Known) -> Call:
@@ -407,10 +419,12 @@ def _read_place(walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
     name, why = PLACES[way]
     settled = (("hidden", key),)
     place = parsed(answer, name)[name] if answer.status == 200 else None
-    if isinstance(place, dict) and place.get("status") == "deleted":
+    place = place if isinstance(place, dict) else {}
+    if place.get("status") == "deleted" or (answer.status == 404 and call.about.get("old") == why):
         return Page((_gone(key, why, known),), settled=settled)
     if rest:
-        return Page(wants=(Want("hidden", TASKS, key, {**call.about, "by": rest}, walk.id),))
+        project = place.get("projectId") or (place.get("project") or {}).get("id") or call.about.get("project")
+        return Page(wants=(Want("hidden", TASKS, key, {**call.about, "by": rest, "project": project}, walk.id),))
     return proof.missed(walk, Page(sighted=((TASKS, key),), settled=settled), alone=False)
 
 

@@ -266,16 +266,15 @@ def _without(task: int, response: Response) -> Response:
     return response
 
 
-def test_a_list_that_was_deleted_when_it_was_seen_last_does_not_prove_a_task_in_it_deleted(tmp_path: Path) -> None:
-    """Its list has come back since, and nothing said so: a list of tasks left out the only one in it."""
-    bench = Bench(tmp_path, tasks=20, switches=NO_SIDELOADS)
-    world = bench.sandbox.world.teamwork
-    list_ = world.add_tasklist("back again", next(iter(world.projects)))
-    task = world.add_task("the only one", list_)
-    bench.run("teamwork")
+def name_deleted(bench: Bench, section: str, id_: int) -> None:
+    """Let it have been deleted when it was named last."""
     with bench.store.begin() as tx:
-        known = tx.mirror.names("teamwork", "tasklists", [str(list_)])[str(list_)]
-        tx.mirror.learn_names("teamwork", {"tasklists": {str(list_): {**known, "status": "deleted"}}})
+        known = tx.mirror.names("teamwork", section, [str(id_)])[str(id_)]
+        tx.mirror.learn_names("teamwork", {section: {str(id_): {**known, "status": "deleted"}}})
+
+
+def sweep_without(bench: Bench, task: int) -> None:
+    """A sweep whose list leaves out a task."""
     respond = bench.sandbox.respond
 
     def left_out(request: Request) -> Response:
@@ -284,6 +283,57 @@ def test_a_list_that_was_deleted_when_it_was_seen_last_does_not_prove_a_task_in_
 
     with patch.object(bench.sandbox, "respond", left_out):
         sweep(bench, "teamwork")
+
+
+def in_a_list_of_its_own(bench: Bench) -> tuple[int, int]:
+    """A task alone in its list, and that list; both are known."""
+    world = bench.sandbox.world.teamwork
+    list_ = world.add_tasklist("its own", world.add_project("its own"))
+    task = world.add_task("alone", list_)
+    bench.run("teamwork")
+    return task, list_
+
+
+def test_a_list_that_was_deleted_when_it_was_seen_last_does_not_prove_a_task_in_it_deleted(tmp_path: Path) -> None:
+    """Its list has come back since, and nothing said so: a list of tasks left out the only one in it."""
+    bench = Bench(tmp_path, tasks=20, switches=NO_SIDELOADS)
+    task, list_ = in_a_list_of_its_own(bench)
+    name_deleted(bench, "tasklists", list_)
+    sweep_without(bench, task)
+    assert str(task) in bench.held("teamwork.tasks")
+    bench.close()
+
+
+def test_a_list_that_was_deleted_when_it_was_seen_last_and_is_not_found_proves_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tasks=20, switches=replace(NO_SIDELOADS, teamwork_deleted_lists_flag=False))
+    task, list_ = in_a_list_of_its_own(bench)
+    bench.sandbox.world.teamwork.delete_tasklist(list_)
+    name_deleted(bench, "tasklists", list_)
+    bench.sandbox.faults.rules.append(Rule(None, path=rf"/tasklists/{list_}\.json", lot=lambda: Fault("404")))
+    sweep(bench, "teamwork")
+    assert str(task) not in bench.held("teamwork.tasks")
+    bench.close()
+
+
+def test_a_task_of_a_deleted_list_is_gone_where_ids_show_it_among_all_others(tmp_path: Path) -> None:
+    switches = replace(NO_SIDELOADS, teamwork_ids_list_deleted=True, teamwork_ids_lift_hiding=True)
+    bench = Bench(tmp_path, tasks=20, switches=switches)
+    task, list_ = in_a_list_of_its_own(bench)
+    bench.sandbox.world.teamwork.delete_tasklist(list_)
+    sweep(bench, "teamwork")
+    assert str(task) not in bench.held("teamwork.tasks")
+    bench.close()
+
+
+def test_a_deleted_project_proves_nothing_of_a_task_whose_list_has_left_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tasks=20, switches=replace(NO_SIDELOADS, teamwork_tasklist_meta=False))
+    task, list_ = in_a_list_of_its_own(bench)
+    world = bench.sandbox.world.teamwork
+    old = world.tasklists[list_].project_id
+    world._change_tasklist(list_, project_id=world.add_project("another"))
+    world.delete_project(old)
+    name_deleted(bench, "projects", old)
+    sweep_without(bench, task)
     assert str(task) in bench.held("teamwork.tasks")
     bench.close()
 
