@@ -15,25 +15,19 @@ https://missiveapp.com/docs/developers/rest-api/endpoints
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
-from syncjob.core.errors import Forbidden, Incomplete, Transient
+from syncjob.core.errors import Incomplete, Transient
 from syncjob.core.model import (
     CONVERSATIONS,
     EMAILS,
     NOTHING,
     PROOF,
-    SUSPECT,
-    UNPROVEN,
     Answer,
     Call,
     Gone,
     Json,
     Page,
     Record,
-    Rejection,
     Row,
     Walk,
     Want,
@@ -43,29 +37,14 @@ from syncjob.core.questions import together
 from syncjob.http.answers import largest_limit, vendor_text
 from syncjob.sources import proof
 from syncjob.sources.mails import MERGED, Conversation, Message, conversation_record, email_record, in_conversation
-from syncjob.sources.missive_wants import (
-    BELOW,
-    SHORT,
-    body,
-    emails_of,
-    in_turn,
-    live_emails,
-    look_up,
-    split,
-    suspects,
-    thread_about,
-    unmarked,
-    whole_thread,
-)  # fmt: skip
-from syncjob.sources.payload import from_epoch, listed, parsed, rejection
-from syncjob.sources.until import SMALLEST_LIMIT, onward
+from syncjob.sources.missive_threads import INHERITED, read_thread, thread_call
+from syncjob.sources.missive_wants import emails_of, in_turn, live_emails, look_up, split, suspects, thread_about, unmarked, whole_thread
+from syncjob.sources.payload import listed, parsed, validated
+from syncjob.sources.until import SMALLEST_LIMIT, as_time, onward, paging
 
-M = TypeVar("M", Conversation, Message)
-LIST_LIMIT, THREAD_LIMIT, BODIES = 50, 10, 10
+LIST_LIMIT, BODIES = 50, 10
 BODIES_BYTES = 4_000_000
 """Bodies are asked for together as long as all of them are not larger than that; a single one may be as large as any answer."""
-INHERITED = ("trashed", "junked", proof.NO_CONVERSATION, UNPROVEN)
-"""Why an email is deleted because its conversation is; any other reason is the email's own."""
 
 
 class Missive:
@@ -93,7 +72,7 @@ class Missive:
     def page_call(self, walk: Walk, known: Known) -> Call:
         position = walk.position
         limit = SMALLEST_LIMIT if position.get("probe") else position["limit"]
-        return Call("list", "/conversations", ((position["box"], "true"), *_paging(limit, position["until"])), position, accept=(400,))
+        return Call("list", "/conversations", ((position["box"], "true"), *paging(limit, position["until"])), position, accept=(400,))
 
     def batch(self, wants: Sequence[Want]) -> Sequence[Want]:
         """Bodies where they fill a call, else the next thread, else the bodies that are left; then look-ups, and the threads that
@@ -111,9 +90,7 @@ class Missive:
         if want.kind in PROOF:
             return proof.call(wants, known, look_up)
         if want.kind == "thread":
-            limit = SMALLEST_LIMIT if want.about.get("probe") else THREAD_LIMIT
-            path = f"/conversations/{want.key}/messages"
-            return Call("thread", path, _paging(limit, want.about.get("until")), {"key": want.key, **want.about}, accept=(404,))
+            return thread_call(want)
         about = {
             "wants": [[each.key, each.about["conversation"]] for each in wants],
             "relisted": [each.key for each in wants if each.about.get("relisted")],
@@ -148,7 +125,7 @@ class Missive:
 
     def read(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
         if call.name == "thread":
-            return self._read_thread(walk, call, answer, known)
+            return read_thread(walk, call, answer, known, self._process_after)
         if call.name == "bodies":
             return self._read_bodies(walk, call, answer, known)
         assert walk is not None
@@ -162,7 +139,7 @@ class Missive:
         if answer.status == 400:
             return _smaller(position, answer)
         raws, _ = listed(answer, "conversations")
-        found, rejected = _models(Conversation, raws, CONVERSATIONS)
+        found, rejected = validated(Conversation, raws, CONVERSATIONS)
         me = _me(known)
         whole = [each for each in found if not each.is_stub]
         rows = known.rows(CONVERSATIONS, [each.id for each in whole])
@@ -209,7 +186,7 @@ class Missive:
         oldest = min(times, default=0)
         if position.get("probe"):
             if len(times) <= SMALLEST_LIMIT:
-                second = _clock(position["until"])
+                second = as_time(position["until"])
                 unread = f"more than {position['limit']} conversations share the second {second}: Missive shows no more of them"
             return {**position, "until": position["until"] - 1, "probe": False}, False, unread
         since = walk.since if position["box"] == "all" else walk.before or walk.since  # the other boxes were read last one walk earlier
@@ -224,97 +201,6 @@ class Missive:
             return {"box": box, "then": then, "until": None, "limit": position["limit"], "again": box == "all"}, False, None
         return position, True, None
 
-    def _read_thread(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
-        """A page of a conversation's messages: which of them have to be read, and whether the list goes on."""
-        about, key = call.about, call.about["key"]
-        settled = (("thread", key),)
-        if answer.status == 404 and about.get("lost") and not (walk and _is_doubtful(walk, key, known)):
-            raise Forbidden(f"the messages of conversation {key} are not found, and it may be there", hint="the next run asks again")
-        if answer.status == 404 and walk:
-            lost = Want("thread", CONVERSATIONS, key, {**about, "lost": True}, walk.id)
-            return Page(wants=(Want(SUSPECT, CONVERSATIONS, key, proof.LISTED, walk.id), lost))
-        if answer.status != 200:
-            return Page(inaccessible=((CONVERSATIONS, key), *live_emails(key, known)), settled=settled)
-        raws, _ = listed(answer, "messages")
-        if not raws and about["count"] and not about.get("empty"):  # a list that lies once is not taken for an empty conversation
-            return Page(wants=(Want("thread", CONVERSATIONS, key, {**about, "empty": True}, walk.id if walk else None),))
-        models, rejected = _models(Message, raws, EMAILS)
-        found = [each for each in models if not each.draft and each.sent is not None]
-        rows = known.rows(EMAILS, [each.id for each in found])
-        records, sighted, wants = self._sort_out(walk, found, rows, about)
-        seen = sorted({*about["seen"], *(each.id for each in found)})
-        is_full = len(raws) >= THREAD_LIMIT
-        then, unread, whole = self._thread_onward(walk, about, found, seen, known, is_full=is_full)
-        if then:
-            wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
-            return Page(tuple(records), tuple(sighted), emails_of(wants), rejected=rejected, wants=tuple(wants), unread=unread)
-        if walk and not about.get("cut"):
-            shown = {*seen, *(each.key for each in rejected)}
-            oldest = None if whole else min((each.sent for each in found if each.sent is not None), default=None)
-            wants += [want for want in suspects(walk, key, known, after=oldest) if want.key not in shown]
-        is_short = whole and len(seen) + len(models) - len(found) + len(rejected) < (about["count"] or 0)
-        version = _noted(about, key, known, whole=whole, short=is_short)
-        return Page(
-            tuple(records), tuple(sighted), emails_of(wants), ((CONVERSATIONS, key, version),),
-            ((CONVERSATIONS, key),) if whole else (), rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
-        )  # fmt: skip
-
-    def _sort_out(
-        self, walk: Walk | None, found: Iterable[Message], rows: Mapping[str, Row], about: Mapping[str, Json]
-    ) -> tuple[list[Record], list[tuple[str, str]], list[Want]]:
-        """Messages of a list as: out of scope or moved here, equal, and to be read."""
-        records: list[Record] = []
-        sighted: list[tuple[str, str]] = []
-        wants: list[Want] = []
-        conversation, seen = about["key"], set(about["seen"])
-        for message in found:
-            row = rows.get(message.id)
-            if self._is_outside(message, row):
-                records.append(Record(EMAILS, message.id, None, message.version(), parent=conversation))
-            elif self._must_read(walk, message, row, conversation, seen):
-                wants.append(body(message.id, conversation, walk.id if walk else None, relisted=about.get("relisted", False)))
-            else:
-                sighted.append((EMAILS, message.id))
-        return records, sighted, wants
-
-    def _must_read(self, walk: Walk | None, message: Message, row: Row | None, conversation: str, seen: set[str]) -> bool:
-        """Whether a listed message has to be read. One that is known elsewhere was merged: only its own answer says which
-        of the two it belongs to, since the list of a conversation that was merged away shows the other's messages."""
-        if row is None or row.data is None or row.version != message.version() or row.parent != conversation:
-            return True
-        if row.deleted_at and row.deleted_why not in INHERITED:
-            return True
-        return walk is not None and walk.reread and message.id not in seen
-
-    def _is_outside(self, message: Message, row: Row | None) -> bool:
-        """Delivered before the process-after date, and never a row with content."""
-        if self._process_after is None or (row and row.data is not None):
-            return False
-        sent = from_epoch(message.sent)
-        return sent is not None and sent < self._process_after
-
-    def _thread_onward(
-        self, walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known, *, is_full: bool
-    ) -> tuple[Mapping[str, Json] | None, str | None, bool]:  # fmt: skip
-        """How the message list goes on; None: nothing is left to read. A poll stops after a full page where the count says that all
-        are known: what else may have changed further down is left to the next sweep. Last: whether all of it was shown, so that
-        what is missing is missing there."""
-        unread = None
-        if about.get("probe"):
-            if len(found) <= SMALLEST_LIMIT:
-                unread = f"more than {THREAD_LIMIT} messages of conversation {about['key']} share the second {_clock(about['until'])}"
-            return {**about, "until": about["until"] - 1, "probe": False, "cut": about.get("cut") or bool(unread)}, unread, False
-        shown = set(seen)
-        if not about.get("whole") and (walk is None or walk.kind == "changes"):  # what is known counts as shown
-            shown |= {key for key, row in known.children(EMAILS, about["key"]).items() if row.deleted_why in (None, *INHERITED)}
-        if len(shown) == about["count"] and (is_full or shown == set(seen)):
-            return None, None, not about.get("cut") and shown == set(seen)
-        times = [each.sent for each in found if each.sent is not None]
-        step = onward(times, until=about["until"], limit=THREAD_LIMIT, stale=len(seen) == len(about["seen"]))
-        if step.end:
-            return None, None, not about.get("cut")
-        return {**about, "until": step.until, "probe": step.probe, "seen": seen}, None, False
-
     def _read_bodies(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
         """Messages with their bodies. One that did not come is asked again alone; only then is it gone."""
         asked, relisted = dict(call.about["wants"]), call.about.get("relisted", ())
@@ -324,7 +210,7 @@ class Missive:
         payload = parsed(answer, "messages")["messages"]
         if not isinstance(payload, list | dict):
             raise Transient("`messages` in the answer is no list", hint="the next run tries again")
-        found, rejected = _models(Message, payload if isinstance(payload, list) else [payload], EMAILS)
+        found, rejected = validated(Message, payload if isinstance(payload, list) else [payload], EMAILS)
         if any(not _home(each, asked) for each in found):
             raise Transient("a message without its conversation", hint="the next run tries again")
         me = _me(known)
@@ -373,7 +259,7 @@ class Missive:
     def _look_at_conversation(self, walk: Walk, key: str, answer: Answer, known: Known) -> Page:
         """A conversation that answers with another's id was merged into that one: its messages say where they are now."""
         payload = parsed(answer, "conversations")["conversations"]
-        found, _ = _models(Conversation, payload if isinstance(payload, list) else [payload], CONVERSATIONS)
+        found, _ = validated(Conversation, payload if isinstance(payload, list) else [payload], CONVERSATIONS)
         if len(found) != 1:
             raise Transient("the answer shows no conversation", hint="the next run tries again")
         shown, rows = found[0], known.rows(CONVERSATIONS, [key, found[0].id])
@@ -401,21 +287,6 @@ class Missive:
         return {**unknown, **told, **known_ones, **{key: record for key, record in told.items() if record.proven}}
 
 
-def _noted(about: Mapping[str, Json], key: str, known: Known, *, whole: bool, short: bool) -> str:
-    """The version to note after a list, with a mark where more has to be read. A second list that is short is believed: a count may
-    be wrong for ever."""
-    version: str = about["version"]
-    mark = SHORT if short else "" if whole or about.get("whole") else BELOW
-    row = known.rows(CONVERSATIONS, [key]).get(key)
-    is_second = mark == SHORT and row is not None and row.version == version + SHORT
-    return version + mark if version and not is_second else version
-
-
-def _is_doubtful(walk: Walk, key: str, known: Known) -> bool:
-    """Whether a conversation may be gone, and nobody is asking: the walk has not met it, and it is no suspect yet."""
-    return not known.sighted(walk.id, CONVERSATIONS, [key]) and not any(known.waiting(kind, [key]) for kind in PROOF)
-
-
 def _but_the_lost(page: Page) -> Page:
     """The page of a look-up: a message list that was not found is asked for again only where its conversation is there; else when
     that is shown again."""
@@ -424,10 +295,6 @@ def _but_the_lost(page: Page) -> Page:
     lost = dict.fromkeys(key for kind, key in page.settled if kind in PROOF and key not in there | open_)
     unknown = tuple((CONVERSATIONS, key, "") for key in lost)
     return replace(page, settled=(*page.settled, *(("thread", key) for key in lost)), versions=page.versions + unknown)
-
-
-def _paging(limit: int, until: int | None) -> tuple[tuple[str, str], ...]:
-    return (("limit", str(limit)), *((("until", str(until)),) if until is not None else ()))
 
 
 def _is_before(found: Conversation, since: datetime | None) -> bool:
@@ -460,20 +327,3 @@ def _as_record(row: Row) -> Record:
 
 def _me(known: Known) -> str | None:
     return next((id_ for id_, user in known.names("users").items() if user.get("me")), None)
-
-
-def _models(model: type[M], raws: Sequence[Any], stream: str) -> tuple[list[M], tuple[Rejection, ...]]:
-    """The items that can be read, and dead letters for the others."""
-    found: list[M] = []
-    rejected: list[Rejection] = []
-    for raw in raws:
-        try:
-            found.append(model.model_validate(raw))
-        except ValidationError as error:
-            rejected.append(rejection(stream, raw, error))
-    return found, tuple(rejected)
-
-
-def _clock(seconds: int) -> str:
-    time = from_epoch(seconds)
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC") if time else str(seconds)

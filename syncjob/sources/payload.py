@@ -2,13 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from syncjob.core.errors import Transient
 from syncjob.core.model import Answer, Json, Rejection
 from syncjob.core.text import clean
 
+M = TypeVar("M", bound=BaseModel)
 LONGEST_ID = 200
 
 
@@ -34,6 +38,18 @@ def has_more(payload: Mapping[str, Json]) -> bool | None:
     page = meta.get("page") if isinstance(meta, dict) else None
     more = page.get("hasMore") if isinstance(page, dict) else None
     return more if isinstance(more, bool) else None
+
+
+def validated(model: type[M], raws: Sequence[Json], stream: str) -> tuple[list[M], tuple[Rejection, ...]]:
+    """The records that can be read, and dead letters for the others."""
+    found: list[M] = []
+    rejected: list[Rejection] = []
+    for raw in raws:
+        try:
+            found.append(model.model_validate(raw))
+        except ValidationError as error:
+            rejected.append(rejection(stream, raw, error))
+    return found, tuple(rejected)
 
 
 def rejection(stream: str, raw: Json, error: Exception | str) -> Rejection:

@@ -1,11 +1,5 @@
 """teamwork.tasks: one walker for changes, sweep and full, by keyset on `updatedAt`.
 
-A page is asked in the order of `updatedAt`, from one second before the last stamp seen, so that it is right whether
-`updatedAfter` includes its own second or not. Each page therefore shows the row that the step continues from; when
-it does not, that row is looked up: it moved or went, or else the server does not do what we asked, and the walk
-turns to plain page numbers. A second that holds more than a page is read by page numbers too, again and again from
-the first until a pass shows nothing new. Rows that are edited meanwhile move to the end, where the walk finds them.
-
 A sweep glimpses at all tasks, few fields of each, and fetches those that differ from the mirror. What it did not meet is
 proven to be gone as `sources.proof` says. A look-up that answers 200 proves little here, since a deleted task may answer
 like any other: then `ids` must hide it while it shows its neighbour, and show it when asked for what is deleted.
@@ -17,15 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from pydantic import ValidationError
-
 from syncjob.core.errors import Incomplete, Transient
 from syncjob.core.model import SUSPECT, TASKS, UNPROVEN, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
 from syncjob.core.ports import Known
 from syncjob.core.questions import together
-from syncjob.sources import proof
+from syncjob.sources import keyset, proof
+from syncjob.sources.keyset import Seen
 from syncjob.sources.names import ROOT, Names, ask_names, names_call, read_names
-from syncjob.sources.payload import has_more, instant, listed, parsed, rejection, stamp
+from syncjob.sources.payload import instant, listed, parsed, stamp, validated
 from syncjob.sources.tasks import Task, called, needed, record
 
 VISIBLE = (
@@ -47,10 +40,8 @@ HIDDEN = {
 """The ways in which a task may be shown that is deleted, in the order in which they are tried."""
 PLACES = {"tasklists": ("tasklist", "its task list is deleted"), "projects": ("project", "its project is deleted")}
 """What to ask, after that, whether it is deleted itself, and so all that is in it. A list knows best in which project it is."""
-MOST_PASSES = 20
 HORIZON = timedelta(days=150)
 """Answers to an older `updatedAfter` may be cut to the last six months, so older than this we ask for everything."""
-SECOND = timedelta(seconds=1)
 
 
 class Teamwork:
@@ -146,7 +137,7 @@ class Teamwork:
         if answer.status == 400:
             return self._read_refused(walk, call, known)
         rows, payload = listed(answer, "tasks")
-        tasks, rejected = _tasks(rows)
+        tasks, rejected = validated(Task, rows, TASKS)
         name_of = Names(payload.get("included"), needed(tasks), known)
         if call.name == "fetch":
             return self._read_fetch(walk, call, tasks, rejected, name_of, known)
@@ -157,19 +148,19 @@ class Teamwork:
         if call.name == "deleted":
             gone = tuple(found for found in records if found.gone)
             return Page(gone, rejected=rejected, names=names, position=call.about, complete=True)
-        seen = _Seen(rows, {found.key: found.updated_at for found in (*records, *left_out)}, payload, call)
+        seen = Seen(rows, {found.key: found.updated_at for found in (*records, *left_out)}, payload, call)
         position, complete = self._continue(walk, call.about, seen, known)
-        problem = _gave_up(call.about, position)
+        problem = keyset.gave_up(call.about, position)
         return Page(records + left_out, rejected=rejected, names=names, position=position, complete=complete, problem=problem)
 
     def _read_refused(self, walk: Walk, call: Call, known: Known) -> Page:
         """There is no such page: the one before was the last, unless it said that there is more. Then the list became shorter, or ends
         for another reason: it is read again from its first page."""
         if call.about.get("promised"):
-            again = _again(call.about)
-            return Page(position=again, problem=_gave_up(call.about, again))
-        position, complete = self._continue(walk, call.about, _Seen((), {}, {}, call), known)
-        return Page(position=position, complete=complete, problem=_gave_up(call.about, position))
+            again = keyset.again(call.about)
+            return Page(position=again, problem=keyset.gave_up(call.about, again))
+        position, complete = self._continue(walk, call.about, Seen((), {}, {}, call), known)
+        return Page(position=position, complete=complete, problem=keyset.gave_up(call.about, position))
 
     def _records(self, tasks: Sequence[Task], name_of: Names, known: Known) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
         """The page's records, and those out of scope."""
@@ -186,38 +177,14 @@ class Teamwork:
         created = instant(found.data["created_at"])
         return created is not None and created < self._process_after
 
-    def _continue(self, walk: Walk, position: Mapping[str, Json], seen: "_Seen", known: Known) -> tuple[Mapping[str, Json], bool]:
+    def _continue(self, walk: Walk, position: Mapping[str, Json], seen: Seen, known: Known) -> tuple[Mapping[str, Json], bool]:
         """Where the list goes on after a page, and whether the source said that this was its end."""
         carried = {name: position[name] for name in CARRIED if name in position}
-        onward, complete = self._turn_to({name: value for name, value in position.items() if name != "named"}, walk, seen, known)
+        asked = {name: value for name, value in position.items() if name != "named"}
+        onward, complete = keyset.onward(asked, seen, known.sighted(walk.id, TASKS, seen.keys))
         if complete and walk.kind == "changes":
             onward, complete = {"phase": "deleted", "after": stamp(walk.since) if walk.since else None, "page": 1}, False
         return {**carried, **onward}, complete
-
-    def _turn_to(self, position: Mapping[str, Json], walk: Walk, seen: "_Seen", known: Known) -> tuple[Mapping[str, Json], bool]:
-        met = known.sighted(walk.id, TASKS, seen.keys)
-        fresh = len(set(seen.keys) - met)
-        origin = position.get("from")
-        if origin and position["page"] == 1 and not position.get("pass") and origin not in seen.keys:
-            return {"phase": "check", "id": origin, "stamp": position["from_stamp"], "then": position}, False
-        last = max(seen.stamps, default=None)
-        ended = seen.more is False or (seen.more is None and fresh == 0)
-        if not seen.keys and not ended:
-            raise Incomplete("teamwork.tasks: an empty page that claims to have more behind it", hint="the next run goes on from here")
-        passing = position.get("pass", 0)
-        beyond = last is not None and not position.get("whole") and _after(last) > (position["after"] or "")
-        if not passing:
-            if ended:
-                return position, True
-            if beyond and last:
-                return _step(seen, last), False
-            return {**position, "page": 2, "pass": 1, "fresh": 0, "promised": seen.promised}, False
-        fresh += position["fresh"]
-        if not ended and not beyond:
-            return {**position, "page": position["page"] + 1, "fresh": fresh, "promised": seen.promised}, False
-        if passing == 1 or fresh:
-            return _again(position), False
-        return (position, True) if ended or last is None else (_step(seen, last), False)
 
     def _read_check(self, walk: Walk, call: Call, answer: Answer) -> Page:
         """Why a page did not show the row that it continues from."""
@@ -241,7 +208,7 @@ class Teamwork:
         if answer.status == 400:  # more than a page may hold here
             return Page(position={**call.about, "size": PAGE_SIZE})
         raws, payload = listed(answer, "tasks")
-        tasks, rejected = _tasks(raws)
+        tasks, rejected = validated(Task, raws, TASKS)
         if sections := Names({}, needed(tasks), known).doubtful - set(call.about.get("named", ())):  # what is fetched is judged by them
             return Page(position=ask_names(sections, call.about))
         rows, tags = known.rows(TASKS, [str(task.id) for task in tasks]), known.names("tags")
@@ -255,12 +222,12 @@ class Teamwork:
                 outside.append(Record(TASKS, key, None, row.version))
             else:
                 same.append((TASKS, key))
-        seen = _Seen(raws, {str(task.id): instant(task.updatedAt) for task in tasks}, payload, call)
+        seen = Seen(raws, {str(task.id): instant(task.updatedAt) for task in tasks}, payload, call)
         position, complete = self._continue(walk, call.about, seen, known)
         met = tuple((TASKS, want.key) for want in wants)
         return Page(
             tuple(outside), tuple(same), met, rejected=rejected, wants=tuple(wants), position=position, complete=complete,
-            expected=len(wants), problem=_gave_up(call.about, position),
+            expected=len(wants), problem=keyset.gave_up(call.about, position),
         )  # fmt: skip
 
     def _read_fetch(
@@ -293,7 +260,7 @@ class Teamwork:
         if answer.status == 403:
             return Page(inaccessible=((TASKS, key),))
         payload = parsed(answer, "task")
-        tasks, rejected = _tasks([payload["task"]])
+        tasks, rejected = validated(Task, [payload["task"]], TASKS)
         if {str(task.id) for task in tasks} | {each.key for each in rejected} != {key}:
             raise Transient("the answer shows another task than was asked for", hint="the next run tries again")
         name_of = Names(payload.get("included"), needed(tasks), known)
@@ -318,7 +285,7 @@ class Teamwork:
         """Shown among the deleted, and then not among all others, while one of those is: deleted. Whatever is not proven stays."""
         about, key = call.about, call.about["key"]
         rows, payload = listed(answer, "tasks")
-        tasks, _ = _tasks(rows)
+        tasks, _ = validated(Task, rows, TASKS)
         found = {str(task.id) for task in tasks}
         settled = (("hidden", key),)
         name_of = Names(payload.get("included"), needed(tasks), known)
@@ -336,31 +303,6 @@ class Teamwork:
             return proof.missed(walk, kept, alone=about["control"] is None)
         why = ("deleted" if about["by"][0] == "shown" else "its task list is deleted") if about["control"] else UNPROVEN
         return Page((_gone(key, why, known),), settled=settled)
-
-
-class _Seen:
-    """What a page showed, as far as paging is concerned. `more`: whether more follows, as the answer says; where it does not, a full
-    page may be followed by more. None: nobody knows."""
-
-    def __init__(self, rows: Sequence[Json], stamps: Mapping[str, datetime | None], payload: Mapping[str, Json], call: Call) -> None:
-        self.keys = [str(raw["id"]) for raw in rows if isinstance(raw, dict) and raw.get("id")]
-        self.by_key = {key: time for key, time in stamps.items() if time}
-        self.stamps = list(self.by_key.values())
-        more = has_more(payload)
-        self.promised = more is True
-        self.more = None if more is None and len(rows) < int(dict(call.params)["pageSize"]) else more is not False
-
-
-def _again(position: Mapping[str, Json]) -> Mapping[str, Json]:
-    """The next pass over the pages of one step. Where that were too many, the run after this one takes the last two again."""
-    done = position["pass"]
-    return {**position, "page": 1, "pass": done + 1 if done < MOST_PASSES else MOST_PASSES - 1, "fresh": 0}
-
-
-def _gave_up(asked: Mapping[str, Json], then: Mapping[str, Json]) -> str | None:
-    """What to tell when passes over the same pages were too many, as this page shows, and where it has the walk go on."""
-    is_over = asked.get("pass") == MOST_PASSES and then.get("pass") == MOST_PASSES - 1
-    return "teamwork.tasks: its pages keep changing faster than they can be read" if is_over else None
 
 
 def _look_up(stream: str, key: str) -> Call:
@@ -444,24 +386,3 @@ def _differs(task: Task, row: Row, tags: Mapping[str, Json]) -> bool:
     shows_tags = bool({"tagIds", "tags"} & task.model_fields_set)
     is_new = any(id_ not in tags for _, id_ in task.labels)  # what is known to be nameless is not
     return moved or is_new or (shows_tags and called(task.labels, lambda _, id_: tags[id_]) != row.data["tags"])
-
-
-def _tasks(rows: Sequence[Json]) -> tuple[list[Task], tuple[Rejection, ...]]:
-    """The tasks that can be read, and dead letters for the others."""
-    tasks, rejected = [], []
-    for raw in rows:
-        try:
-            tasks.append(Task.model_validate(raw))
-        except ValidationError as error:
-            rejected.append(rejection(TASKS, raw, error))
-    return tasks, tuple(rejected)
-
-
-def _step(seen: _Seen, last: datetime) -> Mapping[str, Json]:
-    """A keyset step: page 1 again, from just before the last stamp."""
-    origin = next(key for key, time in seen.by_key.items() if time == last)
-    return {"phase": "list", "after": _after(last), "page": 1, "from": origin, "from_stamp": stamp(last)}
-
-
-def _after(last: datetime) -> str:
-    return stamp(last - SECOND)

@@ -9,6 +9,8 @@ the second was shown whole. If not, the rest of that second cannot be shown by t
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from syncjob.sources.payload import from_epoch
+
 SMALLEST_LIMIT = 2
 
 
@@ -32,3 +34,14 @@ def onward(times: Sequence[int], *, until: int | None, limit: int, stale: bool) 
     if len(times) == limit:
         return Onward(until=oldest, probe=True)
     return Onward(end=True) if stale and len(times) < limit else Onward(until=oldest - 1)
+
+
+def paging(limit: int, until: int | None) -> tuple[tuple[str, str], ...]:
+    """The parameters that ask for a page."""
+    return (("limit", str(limit)), *((("until", str(until)),) if until is not None else ()))
+
+
+def as_time(until: int) -> str:
+    """A second as messages tell it."""
+    time = from_epoch(until)
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC") if time else str(until)

@@ -29,7 +29,7 @@ from syncjob.destinations.sql_dialect import Dialect
 from syncjob.destinations.sql_schema import sql_table
 from syncjob.http.limits import SHARES, WHOLE, Limiter, Window
 from syncjob.sandbox import Sandbox
-from syncjob.sources import missive, teamwork
+from syncjob.sources import missive, missive_threads, teamwork
 from syncjob.sources.api import Api
 from syncjob.sources.missive import Missive
 from syncjob.sources.teamwork import Teamwork
@@ -43,10 +43,11 @@ from tests.postgres import EMPTY, execute
 from tests.walks.bench import Clock, Crash, Fuse, FusedStore
 from tests.wire import WireSession, wired_api
 
-PAGED = {"teamwork": teamwork, "missive": missive}
+PAGED = {"teamwork": teamwork, "missive": missive, "threads": missive_threads}
 PAGES = {
     "teamwork": {name: getattr(teamwork, name) for name in ("PAGE_SIZE", "GLIMPSE_SIZE", "FETCH_SIZE") if hasattr(teamwork, name)},
-    "missive": {name: getattr(missive, name) for name in ("LIST_LIMIT", "THREAD_LIMIT", "BODIES")},
+    "missive": {name: getattr(missive, name) for name in ("LIST_LIMIT", "BODIES")},
+    "threads": {"THREAD_LIMIT": missive_threads.THREAD_LIMIT},
 }
 POLL, SWEEP, OVERLAP = timedelta(seconds=60), timedelta(hours=6), timedelta(seconds=120)
 AIRTABLE = {TASKS: "Tasks", EMAILS: "Emails"}

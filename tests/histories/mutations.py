@@ -14,19 +14,17 @@ import syncjob.core.diff
 import syncjob.core.digest
 import syncjob.cycle
 import syncjob.sources.api
-import syncjob.sources.missive
 import syncjob.sources.payload
 import syncjob.sources.proof
-import syncjob.sources.teamwork
 from syncjob.absorb import _advance, _take_in, take_in
 from syncjob.core.errors import SyncjobError
 from syncjob.core.model import Batch, Page
 from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
+from syncjob.sources import keyset, missive, missive_threads, teamwork
 from syncjob.sources.api import Api
 from syncjob.sources.mails import MERGED
 from syncjob.sources.missive import Missive
-from syncjob.sources.teamwork import Teamwork
 from syncjob.sources.until import Onward, onward
 from syncjob.store import Store
 from syncjob.store.feed import Feed
@@ -59,15 +57,16 @@ def checkpoint_moved_on_error() -> list[Any]:
 
 def early_break() -> list[Any]:
     """The first page is taken for all pages."""
-    turn = Teamwork._turn_to
-
-    def broken(source: Teamwork, position: Any, walk: Any, seen: Any, known: Any) -> tuple[Any, bool]:
-        return turn(source, position, walk, seen, known)[0], True
-
+    turn = keyset.onward
     return [
-        patch.object(Teamwork, "_turn_to", broken),
-        patch("syncjob.sources.missive.onward", lambda *_, **__: Onward(end=True)),
+        patch.object(keyset, "onward", lambda *page: (turn(*page)[0], True)),
+        *_paging(lambda *_, **__: Onward(end=True)),
     ]
+
+
+def _paging(broken: Callable[..., Onward]) -> list[Any]:
+    """The lists of Missive go on so."""
+    return [patch.object(reader, "onward", broken) for reader in (missive, missive_threads)]
 
 
 def short_page_ends_a_walk() -> list[Any]:
@@ -76,7 +75,7 @@ def short_page_ends_a_walk() -> list[Any]:
     def short(times: Any, *, limit: int, **options: Any) -> Onward:
         return Onward(end=True) if len(times) < limit else onward(times, limit=limit, **options)
 
-    return [patch("syncjob.sources.missive.onward", short)]
+    return _paging(short)
 
 
 def absence_deletes() -> list[Any]:
@@ -154,11 +153,11 @@ def ties_cut() -> list[Any]:
     def beyond(seen: Any, last: Any) -> Mapping[str, Any]:
         return {"phase": "list", "after": syncjob.sources.payload.stamp(last + timedelta(seconds=1)), "page": 1}
 
-    def below(times: Any, *, until: Any, limit: int, fresh: int) -> Onward:
+    def below(times: Any, *, until: Any, limit: int, stale: bool) -> Onward:
         oldest = min(times, default=None)
         return Onward(end=True) if oldest is None or (until is not None and oldest > until) else Onward(until=oldest - 1)
 
-    return [patch("syncjob.sources.teamwork._step", beyond), patch("syncjob.sources.missive.onward", below)]
+    return [patch.object(keyset, "_step", beyond), *_paging(below)]
 
 
 def no_restore() -> list[Any]:
@@ -193,23 +192,23 @@ def older_observation_wins() -> list[Any]:
 def sweep_refetch_off() -> list[Any]:
     """A sweep meets what differs, and leaves it."""
     return [
-        patch("syncjob.sources.teamwork._differs", lambda *_: False),
+        patch.object(teamwork, "_differs", lambda *_: False),
         patch.object(Missive, "_needs_thread", lambda source, walk, found, record, row, known: row is None),
     ]
 
 
 def merge_deletes() -> list[Any]:
     """A conversation that answers as another one is gone, and its messages stay its own wherever they are listed."""
-    must_read, look = Missive._must_read, Missive._look_at_conversation
+    must_read, look = missive_threads._must_read, Missive._look_at_conversation
 
-    def fixed(source: Missive, walk: Any, message: Any, row: Any, conversation: str, seen: Any) -> bool:
-        return must_read(source, walk, message, row and replace(row, parent=conversation), conversation, seen)
+    def fixed(walk: Any, message: Any, row: Any, conversation: str, seen: Any) -> bool:
+        return must_read(walk, message, row and replace(row, parent=conversation), conversation, seen)
 
     def rash(source: Missive, walk: Any, key: str, answer: Any, known: Any) -> Page | None:
         page = look(source, walk, key, answer, known)
         return None if any(each.key == key and each.gone and each.gone.why == MERGED for each in page.records) else page
 
-    return [patch.object(Missive, "_must_read", fixed), patch.object(Missive, "_look_at_conversation", rash)]
+    return [patch.object(missive_threads, "_must_read", fixed), patch.object(Missive, "_look_at_conversation", rash)]
 
 
 def position_before_delivery() -> list[Any]:
@@ -236,7 +235,7 @@ def nothing_for_no_list() -> list[Any]:
         rows = found.get(name)
         return (rows if isinstance(rows, list) else []), found
 
-    return [patch("syncjob.sources.teamwork.listed", lenient), patch("syncjob.sources.missive.listed", lenient)]
+    return [patch.object(reader, "listed", lenient) for reader in (teamwork, missive, missive_threads)]
 
 
 def not_json_is_an_answer() -> list[Any]:

@@ -120,8 +120,7 @@ def _with_short_pages(plan: Plan, rng: Random) -> Plan:
     """Conversations of many pages are too rare else."""
     if "missive" not in plan.faces or rng.random() >= THREAD_SHARE:
         return plan
-    threads = {**plan.pages.get("missive", {}), "THREAD_LIMIT": rng.choice((3, 4))}
-    return replace(plan, pages={**plan.pages, "missive": threads})
+    return replace(plan, pages={**plan.pages, "threads": {"THREAD_LIMIT": rng.choice((3, 4))}})
 
 
 def _few(rng: Random, most: int) -> int:

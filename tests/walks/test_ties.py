@@ -9,7 +9,8 @@ from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Fault, Kind, Request, Switches
 from syncjob.sandbox.faults import Rule
-from syncjob.sources.teamwork import GLIMPSE_SIZE, MOST_PASSES, PAGE_SIZE
+from syncjob.sources.keyset import MOST_PASSES
+from syncjob.sources.teamwork import GLIMPSE_SIZE, PAGE_SIZE
 
 from .bench import POLL, TUESDAY, Bench
 

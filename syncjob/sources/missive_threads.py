@@ -1,0 +1,143 @@
+"""The messages of a conversation, as their list shows them: which of them have to be read, and which may be gone.
+
+A poll reads of a long list what is new, as far as the count says that the rest is known; a sweep, or a resync, reads it to its end.
+
+https://missiveapp.com/docs/developers/rest-api/endpoints
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from syncjob.core.errors import Forbidden
+from syncjob.core.model import CONVERSATIONS, EMAILS, PROOF, SUSPECT, UNPROVEN, Answer, Call, Json, Page, Record, Row, Walk, Want
+from syncjob.core.ports import Known
+from syncjob.sources import proof
+from syncjob.sources.mails import Message
+from syncjob.sources.missive_wants import BELOW, SHORT, body, emails_of, live_emails, suspects
+from syncjob.sources.payload import from_epoch, listed, validated
+from syncjob.sources.until import SMALLEST_LIMIT, as_time, onward, paging
+
+THREAD_LIMIT = 10
+INHERITED = ("trashed", "junked", proof.NO_CONVERSATION, UNPROVEN)
+"""Why an email is deleted because its conversation is; any other reason is the email's own."""
+
+
+def thread_call(want: Want) -> Call:
+    """The call for the next page of a message list."""
+    limit = SMALLEST_LIMIT if want.about.get("probe") else THREAD_LIMIT
+    path = f"/conversations/{want.key}/messages"
+    return Call("thread", path, paging(limit, want.about.get("until")), {"key": want.key, **want.about}, accept=(404,))
+
+
+def read_thread(walk: Walk | None, call: Call, answer: Answer, known: Known, process_after: datetime | None) -> Page:
+    """A page of a conversation's messages: which of them have to be read, and whether the list goes on.
+
+    Raises Forbidden where the list is not found again, and its conversation may be there.
+    """
+    about, key = call.about, call.about["key"]
+    settled = (("thread", key),)
+    if answer.status == 404 and about.get("lost") and not (walk and _is_doubtful(walk, key, known)):
+        raise Forbidden(f"the messages of conversation {key} are not found, and it may be there", hint="the next run asks again")
+    if answer.status == 404 and walk:
+        lost = Want("thread", CONVERSATIONS, key, {**about, "lost": True}, walk.id)
+        return Page(wants=(Want(SUSPECT, CONVERSATIONS, key, proof.LISTED, walk.id), lost))
+    if answer.status != 200:
+        return Page(inaccessible=((CONVERSATIONS, key), *live_emails(key, known)), settled=settled)
+    raws, _ = listed(answer, "messages")
+    if not raws and about["count"] and not about.get("empty"):  # a list that lies once is not taken for an empty conversation
+        return Page(wants=(Want("thread", CONVERSATIONS, key, {**about, "empty": True}, walk.id if walk else None),))
+    messages, rejected = validated(Message, raws, EMAILS)
+    found = [each for each in messages if not each.draft and each.sent is not None]
+    rows = known.rows(EMAILS, [each.id for each in found])
+    records, sighted, wants = _sort_out(walk, found, rows, about, process_after)
+    seen = sorted({*about["seen"], *(each.id for each in found)})
+    is_full = len(raws) >= THREAD_LIMIT
+    then, unread, whole = _go_on(walk, about, found, seen, known, is_full=is_full)
+    if then:
+        wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
+        return Page(tuple(records), tuple(sighted), emails_of(wants), rejected=rejected, wants=tuple(wants), unread=unread)
+    if walk and not about.get("cut"):
+        shown = {*seen, *(each.key for each in rejected)}
+        oldest = None if whole else min((each.sent for each in found if each.sent is not None), default=None)
+        wants += [want for want in suspects(walk, key, known, after=oldest) if want.key not in shown]
+    is_short = whole and len(seen) + len(messages) - len(found) + len(rejected) < (about["count"] or 0)
+    version = _noted(about, key, known, whole=whole, short=is_short)
+    return Page(
+        tuple(records), tuple(sighted), emails_of(wants), ((CONVERSATIONS, key, version),),
+        ((CONVERSATIONS, key),) if whole else (), rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
+    )  # fmt: skip
+
+
+def _sort_out(
+    walk: Walk | None, found: Iterable[Message], rows: Mapping[str, Row], about: Mapping[str, Json], process_after: datetime | None
+) -> tuple[list[Record], list[tuple[str, str]], list[Want]]:
+    """Messages of a list as: out of scope or moved here, equal, and to be read."""
+    records: list[Record] = []
+    sighted: list[tuple[str, str]] = []
+    wants: list[Want] = []
+    conversation, seen = about["key"], set(about["seen"])
+    for message in found:
+        row = rows.get(message.id)
+        if _is_outside(message, row, process_after):
+            records.append(Record(EMAILS, message.id, None, message.version(), parent=conversation))
+        elif _must_read(walk, message, row, conversation, seen):
+            wants.append(body(message.id, conversation, walk.id if walk else None, relisted=about.get("relisted", False)))
+        else:
+            sighted.append((EMAILS, message.id))
+    return records, sighted, wants
+
+
+def _must_read(walk: Walk | None, message: Message, row: Row | None, conversation: str, seen: set[str]) -> bool:
+    """Whether a listed message has to be read. One that is known elsewhere was merged: only its own answer says which
+    of the two it belongs to, since the list of a conversation that was merged away shows the other's messages."""
+    if row is None or row.data is None or row.version != message.version() or row.parent != conversation:
+        return True
+    if row.deleted_at and row.deleted_why not in INHERITED:
+        return True
+    return walk is not None and walk.reread and message.id not in seen
+
+
+def _is_outside(message: Message, row: Row | None, process_after: datetime | None) -> bool:
+    """Delivered before the process-after date, and never a row with content."""
+    if process_after is None or (row and row.data is not None):
+        return False
+    sent = from_epoch(message.sent)
+    return sent is not None and sent < process_after
+
+
+def _go_on(
+    walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known, *, is_full: bool
+) -> tuple[Mapping[str, Json] | None, str | None, bool]:  # fmt: skip
+    """How the message list goes on; None: nothing is left to read. A poll stops after a full page where the count says that all
+    are known: what else may have changed further down is left to the next sweep. Last: whether all of it was shown, so that
+    what is missing is missing there."""
+    unread = None
+    if about.get("probe"):
+        if len(found) <= SMALLEST_LIMIT:
+            unread = f"more than {THREAD_LIMIT} messages of conversation {about['key']} share the second {as_time(about['until'])}"
+        return {**about, "until": about["until"] - 1, "probe": False, "cut": about.get("cut") or bool(unread)}, unread, False
+    shown = set(seen)
+    if not about.get("whole") and (walk is None or walk.kind == "changes"):  # what is known counts as shown
+        shown |= {key for key, row in known.children(EMAILS, about["key"]).items() if row.deleted_why in (None, *INHERITED)}
+    if len(shown) == about["count"] and (is_full or shown == set(seen)):
+        return None, None, not about.get("cut") and shown == set(seen)
+    times = [each.sent for each in found if each.sent is not None]
+    step = onward(times, until=about["until"], limit=THREAD_LIMIT, stale=len(seen) == len(about["seen"]))
+    if step.end:
+        return None, None, not about.get("cut")
+    return {**about, "until": step.until, "probe": step.probe, "seen": seen}, None, False
+
+
+def _noted(about: Mapping[str, Json], key: str, known: Known, *, whole: bool, short: bool) -> str:
+    """The version to note after a list, with a mark where more has to be read. A second list that is short is believed: a count may
+    be wrong for ever."""
+    version: str = about["version"]
+    mark = SHORT if short else "" if whole or about.get("whole") else BELOW
+    row = known.rows(CONVERSATIONS, [key]).get(key)
+    is_second = mark == SHORT and row is not None and row.version == version + SHORT
+    return version + mark if version and not is_second else version
+
+
+def _is_doubtful(walk: Walk, key: str, known: Known) -> bool:
+    """Whether a conversation may be gone, and nobody is asking: the walk has not met it, and it is no suspect yet."""
+    return not known.sighted(walk.id, CONVERSATIONS, [key]) and not any(known.waiting(kind, [key]) for kind in PROOF)
