@@ -163,7 +163,9 @@ class Teamwork:
         return Page(position=position, complete=complete, problem=keyset.gave_up(call.about, position))
 
     def _records(self, tasks: Sequence[Task], name_of: Names, known: Known) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
-        """The page's records, and those out of scope."""
+        """The page's records, and those out of scope. Raises Transient where it shows few fields, as a glimpse does."""
+        if tasks and not any("name" in task.model_fields_set for task in tasks):
+            raise Transient("the answer shows tasks without names: it is another question's", hint="the next run asks again")
         found = [record(task, name_of, self._base_url) for task in tasks]
         rows = known.rows(TASKS, [each.key for each in found]) if self._process_after else {}
         outside = {each.key for each in found if self._is_outside(each, rows.get(each.key))}

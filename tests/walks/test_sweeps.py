@@ -266,6 +266,21 @@ def _without(task: int, response: Response) -> Response:
     return response
 
 
+def test_the_page_of_a_sweep_in_answer_to_a_full_list_empties_no_row(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tasks=20)
+    bench.run("teamwork")
+    sweep(bench, "teamwork")
+    bench.sandbox.faults.at(1, Fault("previous page"), path="/tasks.json")
+    bench.rhythm = Rhythm(POLL, full_asked=True)
+    bench.reopen()
+    with pytest.raises(SyncjobError, match="another question"):
+        bench.cycle("teamwork")
+    assert bench.differences_of("task") == []
+    bench.cycle("teamwork")
+    assert bench.differences_of("task") == []
+    bench.close()
+
+
 def name_deleted(bench: Bench, section: str, id_: int) -> None:
     """Let it have been deleted when it was named last."""
     with bench.store.begin() as tx:
