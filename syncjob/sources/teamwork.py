@@ -284,7 +284,10 @@ class Teamwork:
         return Page(wants=(hidden,), settled=page.settled, names=page.names)
 
     def _read_hidden(self, walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
-        """Shown among the deleted, and then not among all others, while one of those is: deleted. Whatever is not proven stays."""
+        """Shown among the deleted, and then not among all others, while one of those is: deleted. Whatever is not proven stays.
+
+        Raises Transient where others are shown too: `ids` was not heeded, or it is another question's answer.
+        """
         about, key = call.about, call.about["key"]
         rows, payload = listed(answer, "tasks")
         tasks, _ = validated(Task, rows, TASKS)
@@ -297,6 +300,8 @@ class Teamwork:
                 return Page(records, settled=settled)
             by = about["by"] if key in found else about["by"][1:]
             return Page(wants=(Want("hidden", TASKS, key, {**about, "by": by, "seen": key in found}, walk.id),))
+        if found - {key, about["control"]}:
+            raise Transient("the answer shows tasks that were not asked for, so it proves nothing", hint="the next run asks again")
         if any(_is_open(each, name_of.sideloaded) for each in records):
             return Page(wants=(Want("hidden", TASKS, key, {**about, "by": [*PLACES], "seen": False}, walk.id),))
         if key in found or (about["control"] and about["control"] not in found):

@@ -7,12 +7,13 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from syncjob.core.errors import SyncjobError, Transient, Unreliable
-from syncjob.core.model import EMAILS, TASKS, Answer, Call, Walk
+from syncjob.core.model import EMAILS, TASKS, Answer, Call, Page, Walk
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Fault, Request, Response, Switches
 from syncjob.sandbox.faults import Rule
@@ -419,6 +420,25 @@ def test_a_deleted_list_proves_nothing_of_a_task_whose_own_page_shows_it_in_anot
         page = bench.parts["teamwork"].source.read(walk, Call("hidden", "/tasks.json", about=about), answer, KnownTo(tx, "teamwork"))
     assert bool(page.records) is gone
     assert [want.about["seen"] for want in page.wants] == ([] if gone else [True])
+    bench.close()
+
+
+def test_a_page_of_tasks_that_were_not_asked_for_proves_nothing(tmp_path: Path) -> None:
+    """The control is among them, and the suspect is not."""
+    bench = Bench(tmp_path, tasks=20)
+    bench.run("teamwork")
+    control, *others = ({"id": int(key), "name": "any", "updatedAt": "2026-09-01T12:00:00Z"} for key in bench.sandbox.truth.tasks())
+    about = {"key": "7", "by": [*HIDDEN], "seen": True, "control": str(control["id"])}
+    walk = Walk(1, TASKS, "sweep", None, None, {}, bench.clock.now(), 1)
+
+    def read(*tasks: Any) -> Page:
+        answer = Answer(200, json.dumps({"tasks": tasks}).encode(), bench.clock.now())
+        with bench.store.read() as tx:
+            return bench.parts["teamwork"].source.read(walk, Call("hidden", "/tasks.json", about=about), answer, KnownTo(tx, "teamwork"))
+
+    assert [record.gone.why for record in read(control).records if record.gone] == ["deleted"]
+    with pytest.raises(Transient, match="not asked for"):
+        read(control, *others)
     bench.close()
 
 
