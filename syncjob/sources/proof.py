@@ -1,10 +1,10 @@
 """How a record is proven to be gone: never by its absence, and never by one answer.
 
-A *suspect* is a live row that a complete list did not show. First a control is asked for by the same route: a record that
-the list did show. When it is found, up to ten suspects are *opened* and asked for one by one. One that is not found is a
+A *suspect* is a live row that a complete list did not show. First a control is asked for by the same route, twice: a record
+that the list did show. When it is found, up to ten suspects are *opened* and asked for one by one. One that is not found is a
 *claim*. Then a control is asked for again: when it is found still, soon after, the claims are true. So a route that answers
 404 to everything proves nothing. Nor does one that answers 404 to some of what is there: once a control was not found, or where
-a list has just shown the suspect, a control has to be found several times in a row, both before and after. Where nothing was met
+a list has just shown the suspect, a control has to be found more often in a row, both before and after. Where nothing was met
 that could be a control, a second 404 has to do, and the guard holds.
 """
 
@@ -18,8 +18,9 @@ from syncjob.core.ports import Known
 from syncjob.core.questions import together
 
 BATCH, CONTROLS, PATIENCE, MISSED = 10, 3, 6, 10
-STREAK = 6
-"""How often in a row a control has to be found where answers contradict each other: another one was not, or a list shows the suspect."""
+TWICE, STREAK = 2, 6
+"""How often in a row a control has to be found, before and after; and where answers contradict each other: another one was not, or a
+list shows the suspect."""
 LISTED: Mapping[str, Json] = {"listed": True}
 """What is said of a suspect that a list has just shown."""
 KINDS: Mapping[str, int] = dict.fromkeys(PROOF, 2 * BATCH)
@@ -100,12 +101,11 @@ def _read_control(walk: Walk, asked: Call, answer: Answer, known: Known, *, is_t
 
 
 def _not_enough(walk: Walk, stream: str, kind: str, wants: Wants) -> tuple[Want, ...]:
-    """Where answers contradict each other, a control proves little by being found once, since the route may answer at random.
-    These are the wants for the next time; none: it was found often enough, or nothing is contradictory."""
-    if not any(said.get("failed") or said.get("listed") for _, said in wants):
-        return ()
+    """A control proves little by being found once, since the route may answer at random, and less where answers contradict each
+    other. These are the wants for the next time; none: it was found often enough."""
+    enough = STREAK if any(said.get("failed") or said.get("listed") for _, said in wants) else TWICE
     found = min(said.get("found", 0) for _, said in wants) + 1
-    return tuple(Want(kind, stream, key, {**said, "found": found}, walk.id) for key, said in wants) if found < STREAK else ()
+    return tuple(Want(kind, stream, key, {**said, "found": found}, walk.id) for key, said in wants) if found < enough else ()
 
 
 def _not_even_the_control(walk: Walk, stream: str, wants: Wants, known: Known) -> Page:
