@@ -141,8 +141,11 @@ class DestinationPart:
     def _note_strangers(self) -> None:
         """What an adopted destination holds and the mirror lacks may be gone: at the end of the next complete walk the source is asked.
 
-        Noted before the first batch takes the position over: a crash in between notes them again.
+        Noted before the first batch takes the position over: a crash in between notes them again. From here on positions tell of a new
+        epoch, so that a mirror that is set back to before this does not trust them.
         """
+        with self._store.begin() as tx:
+            tx.mirror.open_epoch()
         for stream in FED:
             keys = self.destination.live(stream)
             while some := list(islice(keys, KEYS)):

@@ -1,5 +1,6 @@
 """An adopted destination's live rows that the mirror does not know: noted, settled or buried, never lost and never emptied."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +94,40 @@ def test_a_buried_one_is_marked_and_keeps_its_content_and_nothing_else_is_touche
     assert list(full.rows(ATTACHMENTS)) == [row | mark for row in before[ATTACHMENTS]]
     assert strangers(store) == ["4"]
     assert run(store, full).written == 0
+
+
+def test_they_are_noted_again_when_the_mirror_is_set_back_to_before(store: Store, full: MemoryDestination, tmp_path: Path) -> None:
+    """Its position would be of the past of that mirror, had adoption not begun another one."""
+    know(store, task("0"), task("1"))
+    store.close()
+    shutil.copy(tmp_path / "mirror.db", tmp_path / "backup.db")
+    for _ in range(3):
+        shutil.copy(tmp_path / "backup.db", tmp_path / "mirror.db")
+        again = Store(tmp_path / "mirror.db")
+        run(again, full)
+        assert strangers(again) == ["2", "3", "4"]
+        with again.read() as tx:
+            assert tx.feed.trusts(full.held.position)
+        again.close()
+
+
+def test_adoptions_with_nothing_between_them_do_not_doubt_each_other(store: Store, full: MemoryDestination, tmp_path: Path) -> None:
+    know(store, task("0"))
+    run(store, full)
+    store.close()
+    again, other = Store(tmp_path / "mirror.db"), MemoryDestination("other", CLOCK)
+    run(again, other)
+    with again.read() as tx:
+        assert tx.feed.trusts(full.held.position)
+        assert tx.feed.trusts(other.held.position)
+        before = tx.feed.newest().seq
+    know(again, task("1"))
+    run(again, full)
+    with again.read() as tx:
+        assert tx.feed.newest().seq > before
+        assert tx.feed.trusts(other.held.position)
+        assert tx.feed.trusts(full.held.position)
+    again.close()
 
 
 def test_only_strangers_can_be_buried(store: Store, full: MemoryDestination) -> None:

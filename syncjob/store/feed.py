@@ -29,7 +29,6 @@ ROWS = sa.select(rows.c.stream, rows.c.key, rows.c.seq, rows.c.data, rows.c.dele
     rows.outerjoin(bodies, (bodies.c.stream == rows.c.stream) & (bodies.c.key == rows.c.key))
 )
 AFTER = Ready(ROWS.where(rows.c.seq > sa.bindparam("after")).order_by(rows.c.seq).limit(sa.bindparam("most")))
-EPOCH_OF = Ready(sa.select(epochs.c.epoch).where(epochs.c.first_seq <= sa.bindparam("seq")).order_by(epochs.c.first_seq.desc()).limit(1))
 
 
 class Feed:
@@ -41,7 +40,7 @@ class Feed:
 
     def newest(self) -> Position:
         """Where a destination stands that has read everything."""
-        epoch = self._connection.execute(NEWEST_EPOCH).scalar() or ""
+        _, epoch = self._connection.execute(NEWEST_EPOCH).first() or (0, "")
         return Position(self._mirror.meta("mirror"), epoch, self._mirror.newest_seq())
 
     def trusts(self, position: Position | None) -> bool:
@@ -59,8 +58,7 @@ class Feed:
         """The next rows above `seq`, bodies included, bounded in rows and bytes."""
         found = _bounded(self._rows(AFTER, {"after": seq, "most": limit}), size)
         newest = self.newest()
-        through = found[-1].seq if found else newest.seq
-        return Batch(tuple(found), Position(newest.mirror, self._epoch_of(through), through))
+        return Batch(tuple(found), replace(newest, seq=found[-1].seq) if found else newest)
 
     def behind(self, seq: int) -> int:
         """How many rows wait above `seq`."""
@@ -112,9 +110,6 @@ class Feed:
                 kept = kept_files(self._connection, [each["attachment_id"] for each in data["attachments"]])
                 data["attachments"] = [{**each, **kept.get(each["attachment_id"], {})} for each in data["attachments"]]
             yield FeedRow(stream, key, at, data, deleted_at), 1000 + (size or 0) if data else BARE_BYTES
-
-    def _epoch_of(self, seq: int) -> str:
-        return self._connection.execute(EPOCH_OF, {"seq": seq}).scalar() or ""
 
     def note(self, name: str, *, seq: int | None, now: datetime, level: bool, error: str | None) -> None:
         """Keep for `status` how far a destination was when it was last asked; its own position decides."""

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
@@ -71,7 +72,7 @@ SET_META = _keep(meta, ["name"], "value")
 PUT_BODY = _keep(bodies, ["stream", "key"], "body")
 LEARN_NAME = _keep(names, ["source", "section", "id"], "value")
 COUNT = _count()
-NEWEST_EPOCH = Ready(sa.select(epochs.c.epoch).order_by(epochs.c.first_seq.desc()).limit(1))
+NEWEST_EPOCH = Ready(sa.select(epochs.c.first_seq, epochs.c.epoch).order_by(epochs.c.first_seq.desc()).limit(1))
 
 
 class Mirror:
@@ -95,26 +96,18 @@ class Mirror:
         """Write changes. Those that destinations hear of get the next seqs; live counts follow."""
         if not changes:
             return
-        seq = self.newest_seq()
-        fed = sum(change.fed and change.record.stream in FED for change in changes)
-        if fed:
-            self._open_epoch(seq + 1)
-        written: list[dict[str, Any]] = []
-        for change in changes:
-            if change.fed and change.record.stream in FED:
-                seq += 1
-            written.append(_values(change, observed, seq if change.fed and change.record.stream in FED else None))
+        fed = [change.fed and change.record.stream in FED for change in changes]
+        seqs = count(self.open_epoch() if any(fed) else 0)
+        written = [_values(change, observed, next(seqs) if is_fed else None) for change, is_fed in zip(changes, fed, strict=True)]
         self._connection.execute(UPSERT_ROWS, written)
         self._put_bodies(changes)
         self._count(changes)
 
     def touch(self, stream: str, keys: Collection[str]) -> None:
         """Let destinations hear of these rows again: what is shown with them changed."""
-        seq = self.newest_seq()
-        self._open_epoch(seq + 1)
-        for number, key in enumerate(keys, 1):
+        for seq, key in enumerate(keys, self.open_epoch()):
             here = rows.c.stream == stream, rows.c.key == key, rows.c.seq.is_not(None)
-            self._connection.execute(rows.update().where(*here).values(seq=seq + number))
+            self._connection.execute(rows.update().where(*here).values(seq=seq))
 
     def _put_bodies(self, changes: Sequence[Change]) -> None:
         found = [
@@ -158,10 +151,13 @@ class Mirror:
         """The seq of the newest change, 0 for none."""
         return self._connection.execute(NEWEST_SEQ).scalar() or 0
 
-    def _open_epoch(self, first_seq: int) -> None:
-        """Note that this process gives out seqs from here on; the first time only."""
-        if self._connection.execute(NEWEST_EPOCH).scalar() != self._epoch:
-            self._connection.execute(insert(epochs).values(first_seq=first_seq, epoch=self._epoch))
+    def open_epoch(self) -> int:
+        """The next seq. The first time, note that from it on this process gives them out, and tells where destinations stand."""
+        last, epoch = self._connection.execute(NEWEST_EPOCH).first() or (0, None)
+        seq: int = max(self.newest_seq() + 1, last if epoch == self._epoch else last + 1)
+        if epoch != self._epoch:
+            self._connection.execute(insert(epochs).values(first_seq=seq, epoch=self._epoch))
+        return seq
 
     def learn_names(self, source: str, found: Mapping[str, Mapping[str, Json]]) -> None:
         """Keep what sideloads said of people, lists and the like; unchanged names are not written."""

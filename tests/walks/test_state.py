@@ -114,6 +114,27 @@ def test_a_position_is_trusted_only_in_the_past_that_it_comes_from(tmp_path: Pat
     restored.close()
 
 
+def test_where_a_destination_that_is_behind_stands_is_told_in_the_present_of_the_mirror(tmp_path: Path) -> None:
+    """A row that it has not read may have moved on since a backup, and is read by nobody then."""
+    bench = Bench(tmp_path / "state", tasks=20)
+    bench.run("teamwork")
+    bench.close()
+    shutil.copytree(tmp_path / "state", tmp_path / "backup")
+    bench.open()
+    with bench.store.read() as tx:
+        first = tx.feed.after(0, limit=1).rows[0]
+    bench.sandbox.world.teamwork.edit_task(int(first.key), name="moved on")
+    bench.cycle("teamwork")
+    with bench.store.read() as tx:
+        behind = tx.feed.after(0, limit=5).position
+    bench.close()
+    restored = Bench(tmp_path / "backup", sandbox=bench.sandbox, clock=bench.clock)
+    with restored.store.read() as tx:
+        assert behind.seq < tx.feed.newest().seq
+        assert not tx.feed.trusts(behind)
+    restored.close()
+
+
 # -- upgrades
 
 
