@@ -38,7 +38,18 @@ from syncjob.http.answers import largest_limit, vendor_text
 from syncjob.sources import proof
 from syncjob.sources.mails import MERGED, Conversation, Message, conversation_record, email_record, in_conversation
 from syncjob.sources.missive_threads import INHERITED, read_thread, thread_call
-from syncjob.sources.missive_wants import emails_of, in_turn, live_emails, look_up, split, suspects, thread_about, unmarked, whole_thread
+from syncjob.sources.missive_wants import (
+    emails_of,
+    in_turn,
+    live_emails,
+    look_up,
+    split,
+    suspects,
+    thread_about,
+    under_way,
+    unmarked,
+    whole_thread,
+)
 from syncjob.sources.payload import listed, parsed, validated
 from syncjob.sources.until import SMALLEST_LIMIT, as_time, onward, paging
 
@@ -144,13 +155,15 @@ class Missive:
         whole = [each for each in found if not each.is_stub]
         rows = known.rows(CONVERSATIONS, [each.id for each in whole])
         met = known.sighted(walk.id, CONVERSATIONS, [each.id for each in found])
-        waiting = known.waiting("thread", [each.id for each in whole if _is_before(each, walk.since)])
+        waiting = known.waiting("thread", [each.id for each in whole])
+        abouts = {each.id: under_way(walk, thread_about(walk, each, rows.get(each.id)), waiting.get(each.id)) for each in whole}
+        others = {each.id: waiting[each.id] for each in whole if each.id in waiting and _is_before(each, walk.since)}
         dead = known.given_up("thread", [each.id for each in whole]) if walk.kind == "changes" else NOTHING
         records = tuple(conversation_record(each, me, box=position["box"]) for each in whole)
         wants = [
-            Want("thread", CONVERSATIONS, each.id, thread_about(walk, each, rows.get(each.id)), walk.id)
+            Want("thread", CONVERSATIONS, each.id, abouts[each.id], walk.id)
             for each, record in zip(whole, records, strict=True)
-            if each.id not in met and each.version() not in (found.get(each.id, NOTHING).get("version") for found in (waiting, dead))
+            if each.id not in met and each.version() not in (found.get(each.id, NOTHING).get("version") for found in (others, dead))
             if self._needs_thread(walk, each, record, rows.get(each.id), known)
         ]
         stubs = tuple((CONVERSATIONS, each.id) for each in found if each.is_stub)

@@ -29,6 +29,15 @@ def thread_about(walk: Walk, found: Conversation, row: Row | None) -> Mapping[st
     return {"version": found.version(), "count": found.messages_count, "until": None, "seen": []}
 
 
+def under_way(walk: Walk, about: Mapping[str, Json], waiting: Mapping[str, Json] | None) -> Mapping[str, Json]:
+    """What to know of a list that is wanted again: where it is already, unless its conversation or what is wanted of it has changed.
+    One that takes longer than a poll would begin anew for ever."""
+    if waiting is None or not waiting["until"] or waiting.get("lost") or walk.reread:
+        return about
+    is_same = waiting["version"] == about["version"] and bool(waiting.get("whole")) >= bool(about.get("whole"))
+    return waiting if is_same else about
+
+
 def in_turn(walk: Walk, wanted: Sequence[str], known: Known) -> list[Want]:
     """Wants for the message lists, from end to end, of those conversations for which that was longest ago."""
     versions = {row.key: row.version for row in known.stalest(CONVERSATIONS) if row.version and row.key not in wanted}

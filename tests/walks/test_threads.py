@@ -1,14 +1,17 @@
 """Long message lists: what changed further down than their first page shows."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
+from syncjob.core.errors import SyncjobError
 from syncjob.core.steps import Rhythm
-from syncjob.sandbox import Fault, Switches
+from syncjob.sandbox import Fault, Request, Switches
 from syncjob.sandbox.missive.world import MissiveWorld
 
 from .bench import POLL, Bench
@@ -137,4 +140,23 @@ def test_a_short_list_is_doubted_though_its_count_comes_to_fit(bench: Bench) -> 
     for gone in mails[-len(missing) :]:
         world.delete_message(gone)
     sweep(bench)
+    assert bench.differences_of("email", "missive") == []
+
+
+def test_a_list_that_takes_longer_than_a_poll_and_failed_before_goes_on_where_it_is(bench: Bench) -> None:
+    """What failed lets a poll that is due go first; if that began the list anew, it would never end."""
+    world, key = bench.sandbox.world.missive, thread(bench)
+    for _ in range(8 * LENGTH):
+        world.add_message(key, delivered_at=world.now() - world.rng.randrange(10**7))
+    bench.sandbox.faults.at(1, Fault("500 html"), path=f"{key}/messages", times=2)
+    asked = count()
+
+    def take_time(request: Request) -> None:
+        bench.clock.at += 5
+        assert next(asked) < 300, "it never ends"
+
+    bench.sandbox.before_request.append(take_time)
+    for _ in range(8):
+        with suppress(SyncjobError):
+            bench.cycle("missive")
     assert bench.differences_of("email", "missive") == []
