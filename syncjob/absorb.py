@@ -204,7 +204,7 @@ def finish(
 
 def _forget(walk: Walk, tx: Tx) -> None:
     """Believe nothing of what a walk took for gone. The conversations of such emails are listed again: nothing else would ask for these."""
-    doomed = tx.walks.doomed(walk.id)
+    doomed = tx.walks.doomed(walk)
     keys = [key for stream, key in [*((each.stream, each.key) for each in doomed), *tx.suspects.forget(walk.id)] if stream == EMAILS]
     homes = {row.parent for row in tx.mirror.rows(EMAILS, keys).values() if row.parent}
     tx.mirror.set_versions([(CONVERSATIONS, home, "") for home in homes])
@@ -214,7 +214,7 @@ def _forget(walk: Walk, tx: Tx) -> None:
 def _doom_heirs(walk: Walk, source: Source, tx: Tx) -> None:
     """What belongs to a conversation at the end of the walk that found that it goes, goes with it."""
     newest = int(tx.walks.source(source.name)["absorbed"])  # its own: the other source counts its answers apart
-    for each in tx.walks.doomed(walk.id):
+    for each in tx.walks.doomed(walk):
         parent = tx.mirror.rows(each.stream, [each.key]).get(each.key) if each.stream == CONVERSATIONS else None
         if parent:
             gone = Record(parent.stream, parent.key, parent.data, gone=Gone(each.why, each.at))
@@ -231,7 +231,7 @@ def _delete(
     streams = {walk.stream, source.enumerated}
     if walk.kind != "changes" and details["unread"] is None:
         tx.walks.lift(streams, walk)
-    doomed = tx.walks.doomed(walk.id)
+    doomed = tx.walks.doomed(walk)
     count, live = sum(each.stream == walk.stream for each in doomed), max(details["live"], tx.mirror.live(walk.stream))
     is_doubtful = any(each.why == UNPROVEN for each in doomed)
     if not allow and (is_doubtful or too_many(count, live, share=share, empty=details["empty"])):

@@ -256,14 +256,13 @@ class Walks:
     # -- deletions, which wait for the end of their walk
 
     def doom(self, walk: Walk, changes: Iterable[Change], *, observed: int) -> None:
-        """Note proven deletions; the guard decides on them together when the walk ends. What is held stays so, and passes only to
-        a walk over everything, which decides on all of it anew."""
+        """Note proven deletions; the guard decides on them together when the walk ends. What is held stays so, and only a walk over
+        everything decides on it anew."""
         for change in changes:
             values = {"stream": change.record.stream, "key": change.record.key, "walk": walk.id, "observed": observed,
                       "why": change.deleted_why or "gone", "at": change.deleted_at}  # fmt: skip
             statement = insert(deletions).values(values | {"held": False})
-            free = sa.true() if walk.kind != "changes" else ~deletions.c.held
-            self._connection.execute(statement.on_conflict_do_update(index_elements=["stream", "key"], set_=values, where=free))
+            self._connection.execute(statement.on_conflict_do_update(index_elements=["stream", "key"], set_=values))
 
     def lift(self, streams: Collection[str], by: Walk) -> None:
         """Forget what is held of these streams, but not what this walk found anew, nor what others have held since it began."""
@@ -276,9 +275,10 @@ class Walks:
         for statement in SPARE:
             self._connection.execute(statement, {"walk_": walk, "stream_": stream, "keys": bound(keys)})
 
-    def doomed(self, walk: int) -> Sequence[Any]:
-        """The deletions that a walk proved: (stream, key, walk, observed, why, at, held)."""
-        return self._connection.execute(deletions.select().where(deletions.c.walk == walk)).all()
+    def doomed(self, walk: Walk) -> Sequence[Any]:
+        """The deletions that a walk proved and may decide on: (stream, key, walk, observed, why, at, held)."""
+        free = sa.true() if walk.kind != "changes" else ~deletions.c.held
+        return self._connection.execute(deletions.select().where(deletions.c.walk == walk.id, free)).all()
 
     def going(self, stream: str, keys: Collection[str]) -> dict[str, tuple[str, datetime | None]]:
         """Which of these keys are proven to be gone, and not held: why, and since when."""

@@ -3,7 +3,7 @@
 import json
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 
 from syncjob.core.errors import SyncjobError, Transient, Unreliable
-from syncjob.core.model import EMAILS, TASKS, Answer, Call, Page, Walk
+from syncjob.core.model import EMAILS, TASKS, Answer, Call, Change, Page, Record, Walk, WalkKind
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Fault, Request, Response, Switches
 from syncjob.sandbox.faults import Rule
@@ -406,6 +406,21 @@ def test_what_a_poll_holds_while_a_sweep_is_under_way_stays_held_when_that_ends(
     bench.cycle("teamwork")
     with bench.store.read() as tx:
         assert {each.key for each in tx.walks.held({TASKS})} == {*tasks} - bench.sandbox.truth.tasks().keys()
+
+
+def test_what_a_poll_proves_anew_of_what_is_held_stays_held_when_a_sweep_that_began_before_lifts_the_rest(bench: Bench) -> None:
+    now, later = bench.clock.now(), bench.clock.now() + timedelta(minutes=1)
+    gone, back = (Change("deleted", Record(TASKS, key, {}), "", now, "not found") for key in ("1", "2"))
+    with bench.store.begin() as tx:
+        kinds: list[tuple[WalkKind, datetime]] = [("changes", now), ("sweep", later), ("changes", later)]
+        before, sweep, poll = (tx.walks.begin(Walk(0, TASKS, kind, None, None, {}, at, 1), live=10) for kind, at in kinds)
+        tx.walks.doom(before, [gone, back], observed=1)
+        tx.walks.hold(before.id)
+        tx.walks.update(before.id, finished_at=now)
+        tx.walks.doom(poll, [gone], observed=2)
+        assert tx.walks.doomed(poll) == []
+        tx.walks.lift({TASKS}, sweep)
+        assert [each.key for each in tx.walks.held({TASKS})] == ["1"]
 
 
 @pytest.mark.parametrize(("own", "gone"), [("1", True), (None, True), ("2", False)])
