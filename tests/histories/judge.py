@@ -310,6 +310,8 @@ class Judge:
             return True
         if stream == TASKS:
             task = world.teamwork.tasks.get(int(key))
+            if switches.teamwork_deleted_marks == "none" and switches.teamwork_ids_list_deleted and not switches.teamwork_hide_deleted:
+                return True  # a deleted task is shown like any other, and only lists leave it out, which proves nothing
             return switches.teamwork_lost_access == 403 and task is not None and not world.teamwork.may_see(task, world.teamwork.me)
         homes = {world.missive.survivor(home) for home in self._chronicle.threads[key]} & world.missive.conversations.keys()
         lost = any(world.missive.me not in world.missive.conversations[home].flags for home in homes)
