@@ -125,7 +125,7 @@ def _go_on(
     step = onward(times, until=about["until"], limit=THREAD_LIMIT, stale=len(seen) == len(about["seen"]))
     if step.end:
         return None, None, not about.get("cut")
-    return {**about, "until": step.until, "probe": step.probe, "seen": seen}, None, False
+    return {**about, "until": step.until, "probe": step.probe, "seen": seen, "empty": False}, None, False
 
 
 def _noted(about: Mapping[str, Json], key: str, known: Known, *, whole: bool, short: bool) -> str:

@@ -101,6 +101,16 @@ def test_a_page_that_leaves_rows_out_has_the_next_one_asked_and_not_every_mail_o
     assert bench.differences_of("email", "missive") == []
 
 
+def test_each_page_that_is_empty_once_is_asked_for_again(bench: Bench) -> None:
+    world, key = bench.sandbox.world.missive, thread(bench)
+    for _ in range(LENGTH):
+        world.add_message(key, delivered_at=world.now() - world.rng.randrange(10**6))
+    for turn in (2, 4):
+        bench.sandbox.faults.at(turn, Fault("empty list"), path=f"{key}/messages")
+    bench.cycle("missive")
+    assert bench.differences_of("email", "missive") == []
+
+
 def test_a_mail_that_is_not_found_once_is_listed_again_with_the_count_of_its_marked_conversation(bench: Bench) -> None:
     world, key = bench.sandbox.world.missive, thread(bench)
     world.add_comment(key)
