@@ -13,7 +13,7 @@ from syncjob.core.model import CONVERSATIONS, EMAILS, PROOF, SUSPECT, UNPROVEN, 
 from syncjob.core.ports import Known
 from syncjob.sources import proof
 from syncjob.sources.mails import Message
-from syncjob.sources.missive_wants import BELOW, SHORT, body, emails_of, live_emails, suspects
+from syncjob.sources.missive_wants import BELOW, SHORT, body, count_of, emails_of, live_emails, suspects
 from syncjob.sources.payload import from_epoch, listed, validated
 from syncjob.sources.until import SMALLEST_LIMIT, as_time, onward, paging
 
@@ -51,8 +51,8 @@ def read_thread(walk: Walk | None, call: Call, answer: Answer, known: Known, pro
     rows = known.rows(EMAILS, [each.id for each in found])
     records, sighted, wants = _sort_out(walk, found, rows, about, process_after)
     seen = sorted({*about["seen"], *(each.id for each in found)})
-    is_full = len(raws) >= THREAD_LIMIT
-    then, unread, whole = _go_on(walk, about, found, seen, known, is_full=is_full)
+    says_why = len(raws) >= THREAD_LIMIT and (bool(records or wants) or _has_its_count(about, known))
+    then, unread, whole = _go_on(walk, about, found, seen, known, says_why=says_why)
     if then:
         wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
         return Page(tuple(records), tuple(sighted), emails_of(wants), rejected=rejected, wants=tuple(wants), unread=unread)
@@ -106,11 +106,11 @@ def _is_outside(message: Message, row: Row | None, process_after: datetime | Non
 
 
 def _go_on(
-    walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known, *, is_full: bool
+    walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known, *, says_why: bool
 ) -> tuple[Mapping[str, Json] | None, str | None, bool]:  # fmt: skip
-    """How the message list goes on; None: nothing is left to read. A poll stops after a full page where the count says that all
-    are known: what else may have changed further down is left to the next sweep. Last: whether all of it was shown, so that
-    what is missing is missing there."""
+    """How the message list goes on; None: nothing is left to read. A poll stops where the count says that all are known, and the page
+    why the conversation was active: what else may have changed further down is left to the next sweep. Last: whether all of it was
+    shown, so that what is missing is missing there."""
     unread = None
     if about.get("probe"):
         if len(found) <= SMALLEST_LIMIT:
@@ -119,13 +119,19 @@ def _go_on(
     shown = set(seen)
     if not about.get("whole") and (walk is None or walk.kind == "changes"):  # what is known counts as shown
         shown |= {key for key, row in known.children(EMAILS, about["key"]).items() if row.deleted_why in (None, *INHERITED)}
-    if len(shown) == about["count"] and (is_full or shown == set(seen)):
+    if len(shown) == about["count"] and (says_why or shown == set(seen)):
         return None, None, not about.get("cut") and shown == set(seen)
     times = [each.sent for each in found if each.sent is not None]
     step = onward(times, until=about["until"], limit=THREAD_LIMIT, stale=len(seen) == len(about["seen"]))
     if step.end:
         return None, None, not about.get("cut")
     return {**about, "until": step.until, "probe": step.probe, "seen": seen, "empty": False}, None, False
+
+
+def _has_its_count(about: Mapping[str, Json], known: Known) -> bool:
+    """Whether there are as many messages as when they were listed last: it may have been active for a comment."""
+    row = known.rows(CONVERSATIONS, [about["key"]]).get(about["key"])
+    return row is not None and count_of(row.version) == about["count"]
 
 
 def _noted(about: Mapping[str, Json], key: str, known: Known, *, whole: bool, short: bool) -> str:

@@ -20,6 +20,12 @@ def unmarked(version: str | None) -> str:
     return (version or "").rstrip(SHORT + BELOW)
 
 
+def count_of(version: str | None) -> int | None:
+    """The number of messages in it; None where that is not known."""
+    count = unmarked(version).rpartition("/")[2]
+    return int(count) if count.isdecimal() else None
+
+
 def thread_about(walk: Walk, found: Conversation, row: Row | None) -> Mapping[str, Json]:
     """What a want for a message list needs to know. The whole list is wanted where what is known of it is in doubt: it was short,
     or the conversation was out of sight, or something may have changed further down, for which a poll does not wait."""
@@ -47,9 +53,7 @@ def in_turn(walk: Walk, wanted: Sequence[str], known: Known) -> list[Want]:
 
 def whole_thread(version: str) -> Mapping[str, Json]:
     """The same for a list that is read to its end whatever is known of it."""
-    version = unmarked(version)
-    count = version.rpartition("/")[2]
-    return {"version": version, "count": int(count) if count.isdecimal() else None, "until": None, "seen": [], "whole": True}
+    return {"version": unmarked(version), "count": count_of(version), "until": None, "seen": [], "whole": True}
 
 
 def look_up(stream: str, key: str) -> Call:

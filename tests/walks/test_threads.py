@@ -101,6 +101,22 @@ def test_a_page_that_leaves_rows_out_has_the_next_one_asked_and_not_every_mail_o
     assert bench.differences_of("email", "missive") == []
 
 
+def test_a_late_mail_is_found_by_a_poll_though_one_that_went_is_still_counted(bench: Bench) -> None:
+    """As many are known as there should be, but more are shown to be there than when they were listed last."""
+    world, key = bench.sandbox.world.missive, thread(bench)
+    world.switches = replace(world.switches, missive_delete_lowers_count=True, missive_delete_bumps=False)
+    world.delete_message(gone := deep(bench))
+    bench.sandbox.faults.always(f"/v1/messages/{gone}", Fault("500 html"))  # so that it stays a suspect
+    with suppress(SyncjobError):
+        sweep(bench)
+    assert gone in bench.held("missive.emails")
+    bench.clock.at += 60
+    late = world.add_message(key, delivered_at=world.now() - 10**6)
+    with suppress(SyncjobError):
+        bench.cycle("missive")
+    assert late in bench.held("missive.emails")
+
+
 def test_each_page_that_is_empty_once_is_asked_for_again(bench: Bench) -> None:
     world, key = bench.sandbox.world.missive, thread(bench)
     for _ in range(LENGTH):
