@@ -257,12 +257,15 @@ class Walks:
 
     def doom(self, walk: Walk, changes: Iterable[Change], *, observed: int) -> None:
         """Note proven deletions; the guard decides on them together when the walk ends. What is held stays so, and only a walk over
-        everything decides on it anew."""
+        everything decides on it anew: from one that is under way a poll takes nothing."""
+        owner: Any = sa.literal_column("deletions.walk")  # of the row that is there
+        is_over = ~sa.exists().where(walks.c.id == owner, walks.c.finished_at.is_(None))
+        free = sa.true() if walk.kind != "changes" else sa.or_(~deletions.c.held, is_over)
         for change in changes:
             values = {"stream": change.record.stream, "key": change.record.key, "walk": walk.id, "observed": observed,
                       "why": change.deleted_why or "gone", "at": change.deleted_at}  # fmt: skip
             statement = insert(deletions).values(values | {"held": False})
-            self._connection.execute(statement.on_conflict_do_update(index_elements=["stream", "key"], set_=values))
+            self._connection.execute(statement.on_conflict_do_update(index_elements=["stream", "key"], set_=values, where=free))
 
     def lift(self, streams: Collection[str], by: Walk) -> None:
         """Forget what is held of these streams, but not what this walk found anew, nor what others have held since it began."""

@@ -421,6 +421,11 @@ def test_what_a_poll_proves_anew_of_what_is_held_stays_held_when_a_sweep_that_be
         assert tx.walks.doomed(poll) == []
         tx.walks.lift({TASKS}, sweep)
         assert [each.key for each in tx.walks.held({TASKS})] == ["1"]
+        tx.walks.update(poll.id, finished_at=later)
+        tx.walks.doom(sweep, [gone], observed=3)
+        another = tx.walks.begin(Walk(0, TASKS, "changes", None, None, {}, later, 1), live=10)
+        tx.walks.doom(another, [gone], observed=4)
+        assert [each.key for each in tx.walks.doomed(sweep)] == ["1"]
 
 
 @pytest.mark.parametrize(("own", "gone"), [("1", True), (None, True), ("2", False)])
