@@ -165,7 +165,8 @@ class Teamwork:
     def _records(self, tasks: Sequence[Task], name_of: Names, known: Known) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
         """The page's records, and those out of scope. Raises Transient where it shows few fields, as a glimpse does."""
         if tasks and not any("name" in task.model_fields_set for task in tasks):
-            raise Transient("the answer shows tasks without names: it is another question's", hint="the next run asks again")
+            wrong = "teamwork.tasks: the answer shows tasks without names: it is another question's"
+            raise Transient(wrong, hint="the next run asks again")
         found = [record(task, name_of, self._base_url) for task in tasks]
         rows = known.rows(TASKS, [each.key for each in found]) if self._process_after else {}
         outside = {each.key for each in found if self._is_outside(each, rows.get(each.key))}
@@ -301,7 +302,8 @@ class Teamwork:
             by = about["by"] if key in found else about["by"][1:]
             return Page(wants=(Want("hidden", TASKS, key, {**about, "by": by, "seen": key in found}, walk.id),))
         if found - {key, about["control"]}:
-            raise Transient("the answer shows tasks that were not asked for, so it proves nothing", hint="the next run asks again")
+            wrong = f"teamwork.tasks: asked for {key}, the answer shows others too, so it proves nothing"
+            raise Transient(wrong, hint="the next run asks again")
         if any(_is_open(each, name_of.sideloaded) for each in records):
             return Page(wants=(Want("hidden", TASKS, key, {**about, "by": [*PLACES], "seen": False}, walk.id),))
         if key in found or (about["control"] and about["control"] not in found):
