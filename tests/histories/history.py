@@ -59,6 +59,8 @@ class History:
         )  # fmt: skip
         for face in plan.faces if plan.ties else ():
             self.sandbox.world.make_ties({"teamwork": "teamwork.tasks", "missive": "missive.conversations"}[face], plan.ties)
+        if plan.hidden:
+            _hide(self.sandbox, plan.hidden, Random(f"hidden {seed}"))
         if plan.net:
             self.sandbox.start()
         self.chronicle = Chronicle(self.sandbox, plan.process_after)
@@ -259,6 +261,13 @@ class History:
             self.clock.at += 3600
             self._cycle(rhythm if is_late else Rhythm(POLL), allow=allow)
         self.outcome.violations.append("broke: something still waits after all this time")
+
+
+def _hide(sandbox: Sandbox, share: float, rng: Random) -> None:
+    """Take from the token's user the right to see a share of the conversations."""
+    for key in [*sandbox.world.missive.conversations]:
+        if rng.random() < share:
+            sandbox.world.missive.revoke_access(key)
 
 
 def _rule(lot: Callable[[], Fault | None], face: str | None = None, path: str | None = None) -> Rule:

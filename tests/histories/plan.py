@@ -18,8 +18,9 @@ HOLLOW = (Kind.LOGIN_PAGE, Kind.EMPTY_OBJECT, Kind.WRONG_TYPE, Kind.EMPTY_LIST, 
 WHIMS = 0.35
 """Of the histories, how many are about a few things that happen again and again: what is rare comes together there."""
 SWEEPS = True
-NET_SHARE, POSTGRES_SHARE, THREAD_SHARE = 0.03, 0.05, 0.3
-"""Of the histories, how many have what takes longer, and short pages of messages. Drawn apart, so that the others stay what they are."""
+NET_SHARE, POSTGRES_SHARE, THREAD_SHARE, HIDDEN_SHARE = 0.03, 0.05, 0.3, 0.05
+"""Of the histories, how many have what takes longer, short pages of messages, and pages that what one may not see makes shorter. Drawn
+apart, so that the others stay what they are."""
 LISTS = r"/tasks\.json$|/conversations$"
 BY_ID = r"/tasks/\d+\.json|/messages/|/conversations/[0-9a-f-]+$"
 
@@ -52,6 +53,7 @@ class Plan:
     tick: float = 0.2
     ending: str = "sweep"
     ties: int = 0
+    hidden: float = 0.0  # the share of conversations that one may not see when it begins
     pages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     net: bool = False  # whether the sources are asked over real HTTP
     postgres: bool = False  # whether there is a real PostgreSQL, too
@@ -88,7 +90,8 @@ def draw(seed: int) -> Plan:
         net=Random(f"net {seed}").random() < NET_SHARE,
         postgres=Random(f"postgres {seed}").random() < POSTGRES_SHARE,
     )  # fmt: skip
-    plan = plan if cut else _with_short_pages(plan, Random(f"threads {seed}"))
+    if not cut:
+        plan = _with_hidden(_with_short_pages(plan, Random(f"threads {seed}")), Random(f"hidden {seed}"))
     return _with_whims(plan, Random(f"whims {seed}"))  # drawn apart, so that the others stay what they are
 
 
@@ -121,6 +124,14 @@ def _with_short_pages(plan: Plan, rng: Random) -> Plan:
     if "missive" not in plan.faces or rng.random() >= THREAD_SHARE:
         return plan
     return replace(plan, pages={**plan.pages, "threads": {"THREAD_LIMIT": rng.choice((3, 4))}})
+
+
+def _with_hidden(plan: Plan, rng: Random) -> Plan:
+    """Conversations that one may not see leave gaps in many pages."""
+    if "missive" not in plan.faces or rng.random() >= HIDDEN_SHARE:
+        return plan
+    gaps, pages = {"missive_permission_shortens": True}, {"missive": {"LIST_LIMIT": rng.choice((3, 4)), "BODIES": 4}}
+    return replace(plan, switches=replace(plan.switches, **gaps), turned=plan.turned | gaps, hidden=0.4, pages={**plan.pages, **pages})
 
 
 def _few(rng: Random, most: int) -> int:
