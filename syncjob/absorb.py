@@ -169,11 +169,17 @@ def _rows(records: Sequence[Record], tx: Tx) -> dict[tuple[str, str], Row]:
 
 
 def conclude(walk: Walk, source: Source, store: Store) -> None:
-    """Suspect what a walk over everything did not meet. One that could not read everything suspects nobody."""
+    """Suspect what a walk over everything did not meet. One that could not read everything suspects nobody, unless all that it lacks
+    is what the API never shows in lists: that is looked up."""
     with store.begin() as tx:
         tx.strangers.settle(walk.stream)
-        is_empty = tx.walks.details(walk.id)["unread"] is None and not tx.suspects.conclude(walk, source.name, source.enumerated)
+        is_empty = _may_conclude(walk, tx.walks.details(walk.id)) and not tx.suspects.conclude(walk, source.name, source.enumerated)
         tx.walks.update(walk.id, concluded=True, empty=is_empty)
+
+
+def _may_conclude(walk: Walk, details: Mapping[str, Any]) -> bool:
+    """Whether what a walk did not meet may be missing."""
+    return details["unread"] is None or bool(walk.position.get("cut"))
 
 
 def finish(
@@ -229,7 +235,7 @@ def _delete(
 ) -> None:  # fmt: skip
     """Apply the walk's deletions together, or hold them together. A walk over everything replaces what was held before."""
     streams = {walk.stream, source.enumerated}
-    if walk.kind != "changes" and details["unread"] is None:
+    if walk.kind != "changes" and _may_conclude(walk, details):
         tx.walks.lift(streams, walk)
     doomed = tx.walks.doomed(walk)
     count, live = sum(each.stream == walk.stream for each in doomed), max(details["live"], tx.mirror.live(walk.stream))

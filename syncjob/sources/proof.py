@@ -74,8 +74,10 @@ def read(walk: Walk, asked: Call, answer: Answer, known: Known, look: Look) -> P
 
 def missed(walk: Walk, page: Page, *, alone: bool) -> Page:
     """The page of a record that is there, though the list did not show it. A list that missed several, or one and showed
-    nothing at all (`alone`), is not worth believing: the walk ends without the rest of its suspects."""
+    nothing at all (`alone`), is not worth believing: the walk ends without the rest of its suspects. One that was cut has to miss some."""
     count = walk.position.get("missed", 0) + 1
+    if walk.position.get("cut"):
+        return page
     wrong = f"its list showed nothing of {count} records that are there" if alone or count >= MISSED else None
     return replace(page, position={**walk.position, "missed": count}, complete=True, unread=wrong)
 

@@ -141,6 +141,43 @@ def test_a_changes_walk_over_cut_ties_keeps_its_checkpoint_and_reads_the_rest(tm
     bench.close()
 
 
+TEN_OF_A_SECOND = Switches(missive_ties="cut", missive_conversation_limit=10, missive_trash_bumps=True)
+
+
+def test_a_sweep_looks_up_what_was_thrown_away_in_one_second(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, conversations=150, messages_each=1, switches=TEN_OF_A_SECOND)
+    bench.run("missive")
+    for key in in_sight(bench)[:25]:
+        bench.sandbox.world.missive.trash(key)
+    sweep(bench)
+    assert bench.differences_of("email") == []
+    assert "more than 10 conversations share the second" in bench.walks(EMAILS)[-1]["error"]
+    bench.close()
+
+
+def test_a_sweep_finds_what_is_gone_elsewhere_while_live_ones_are_out_of_sight(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, conversations=60, messages_each=1, switches=TEN_OF_A_SECOND)
+    bench.run("missive")
+    keys = in_sight(bench)
+    for key in keys[:35]:
+        bench.sandbox.world.missive.add_comment(key)
+    bench.sandbox.world.missive.revoke_access(keys[40])
+    sweep(bench)
+    assert bench.differences_of("email") == []
+    assert bench.walks(EMAILS)[-1]["error"]
+    bench.close()
+
+
+def in_sight(bench: Bench) -> list[str]:
+    return sorted({row["thread_id"] for row in bench.sandbox.truth.emails().values()})
+
+
+def sweep(bench: Bench) -> None:
+    bench.rhythm = Rhythm(POLL, sweep_asked=True)
+    bench.reopen()
+    bench.cycle("missive")
+
+
 def test_cut_ties_that_fit_on_a_page_are_no_trouble(tmp_path: Path) -> None:
     bench = Bench(tmp_path, conversations=30, messages_each=1, switches=Switches(missive_ties="cut"))
     bench.sandbox.world.make_ties("missive.conversations", 49, at=LONG_AGO)
