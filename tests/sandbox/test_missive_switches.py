@@ -66,6 +66,17 @@ def test_a_page_may_repeat_a_row(call_with: MakeCaller) -> None:
         assert (first[-2]["id"] in second) is position
 
 
+def test_a_page_of_hidden_rows_is_passed_over_where_a_row_is_repeated(call_with: MakeCaller) -> None:
+    call = call_with(missive_page_repeats_row=True, missive_permission_shortens=True)
+    missive, shown = call.sandbox.world.missive, call.conversation_ids(limit=50)
+    for _ in range(7):
+        call.clock.forward(1)
+        missive.revoke_access(missive.add_conversation())
+    call.clock.forward(1)
+    missive.add_conversation()
+    assert shown[0] in call.conversation_ids(limit=5, until=int(call.clock()) - 1)
+
+
 def test_a_change_reaches_the_lists_late(call_with: MakeCaller) -> None:
     call = call_with(missive_lag_seconds=30)
     conversation = call.sandbox.world.missive.add_conversation()

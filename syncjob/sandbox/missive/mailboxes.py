@@ -67,7 +67,8 @@ def read_mailbox(request: Request, world: MissiveWorld) -> Test:
 
 
 def conversation_page(world: MissiveWorld, user_id: str, test: Test, paging: Paging) -> list[Conversation]:
-    """One page of conversations, newest activity first, read off the sorted listing. Guests' stubs are in it."""
+    """One page of conversations, newest activity first, read off the sorted listing. Guests' stubs are in it. A page on which all is
+    hidden that was asked for would look like the end, and hide what follows from everybody: it is passed over."""
     world.listing.settle(world.clock())
     switches = world.switches
     rows = _matching(world, user_id, test, paging.until)
@@ -76,7 +77,8 @@ def conversation_page(world: MissiveWorld, user_id: str, test: Test, paging: Pag
         return take_page(visible, paging.limit, _activity, switches)
     counted, start = list(rows), 0
     while batch := take_page(iter(counted[start:]), paging.limit, _activity, switches):
-        if page := [row for row in batch if _reaches(row, user_id)]:
+        page = [row for row in batch if _reaches(row, user_id)]
+        if any(paging.until is None or _activity(row) <= paging.until for row in page):
             return page
         start += len(batch)
     return []
