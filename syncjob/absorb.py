@@ -59,7 +59,9 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
     rows = _rows(page.records, tx)
     plan, questions = _plan(page, rows, leaf.observed, source, tx)
     tx.mirror.apply([change for change in plan.changes if change.verb != "deleted"], observed=leaf.observed)
-    tx.mirror.set_versions(page.versions)
+    back = [change.record for change in plan.changes if change.verb == "restored"]
+    doubtful = [(each.stream, each.key, "") for each in back if each.stream == CONVERSATIONS]  # messages may have gone from it meanwhile
+    tx.mirror.set_versions([*doubtful, *page.versions])
     tx.mirror.set_listed(page.listed, leaf.observed)
     live = [where for where, verb in plan.verdicts.items() if verb != "deleted"]
     for stream, keys in by_stream(live).items():
@@ -120,6 +122,8 @@ def _advance(page: Page, leaf: Leaf, walk: Walk, plan: Plan, tx: Tx) -> None:
         values |= {"position": dict(page.position), "listed": page.complete}
     if page.unread:
         values["unread"] = page.unread
+    if page.wrong:
+        values["wrong"] = page.wrong
         if walk.concluded:
             _forget(walk, tx)
     if walk.until is None:
@@ -169,17 +173,12 @@ def _rows(records: Sequence[Record], tx: Tx) -> dict[tuple[str, str], Row]:
 
 
 def conclude(walk: Walk, source: Source, store: Store) -> None:
-    """Suspect what a walk over everything did not meet. One that could not read everything suspects nobody, unless all that it lacks
-    is what the API never shows in lists: that is looked up."""
+    """Suspect what a walk over everything did not meet, be it that no list can show it. One whose list is not worth believing
+    suspects nobody."""
     with store.begin() as tx:
         tx.strangers.settle(walk.stream)
-        is_empty = _may_conclude(walk, tx.walks.details(walk.id)) and not tx.suspects.conclude(walk, source.name, source.enumerated)
+        is_empty = tx.walks.details(walk.id)["wrong"] is None and not tx.suspects.conclude(walk, source.name, source.enumerated)
         tx.walks.update(walk.id, concluded=True, empty=is_empty)
-
-
-def _may_conclude(walk: Walk, details: Mapping[str, Any]) -> bool:
-    """Whether what a walk did not meet may be missing."""
-    return details["unread"] is None or bool(walk.position.get("cut"))
 
 
 def finish(
@@ -191,7 +190,8 @@ def finish(
         _doom_heirs(walk, source, tx)
         verdicts = tx.walks.verdicts(walk.id, walk.stream)
         fetched, pending = sum(verdicts.values()), verdicts.pop(PENDING, 0)
-        error = details["unread"] or (f"{pending} of {fetched} records were met, and nothing is known of them" if pending else None)
+        unknown = f"{pending} of {fetched} records were met, and nothing is known of them" if pending else None
+        error = details["wrong"] or details["unread"] or unknown
         if pending:
             _forget(walk, tx)
         else:
@@ -200,7 +200,8 @@ def finish(
         if walk.kind == "changes" and error is None:
             tx.walks.set_stream(walk.stream, checkpoint=walk.until)
         if walk.kind == "full":
-            tx.walks.set_stream(walk.stream, process_after=process_after or NO_DATE)
+            dates = walk.process_after or NO_DATE, process_after or NO_DATE  # moved while it was under way, it let both in, or only one
+            tx.walks.set_stream(walk.stream, process_after=max(dates))
         if walk.kind != "changes":
             tx.walks.set_stream(walk.stream, swept_at=now)
             if error is None:
@@ -235,7 +236,7 @@ def _delete(
 ) -> None:  # fmt: skip
     """Apply the walk's deletions together, or hold them together. A walk over everything replaces what was held before."""
     streams = {walk.stream, source.enumerated}
-    if walk.kind != "changes" and _may_conclude(walk, details):
+    if walk.kind != "changes" and details["wrong"] is None:
         tx.walks.lift(streams, walk)
     doomed = tx.walks.doomed(walk)
     count, live = sum(each.stream == walk.stream for each in doomed), max(details["live"], tx.mirror.live(walk.stream))

@@ -104,5 +104,5 @@ def _give_up(leaf: Leaf, store: Store, spool: Spool) -> Path:
     with store.begin() as tx:
         walk = tx.walks.get(leaf.walk) if leaf.walk else None
         if walk and walk.kind == "changes":
-            tx.walks.update(walk.id, listed=True, unread=KEPT_APART)
+            tx.walks.update(walk.id, listed=True, wrong=KEPT_APART)
     return spool.set_aside(leaf.path)

@@ -18,7 +18,7 @@ from syncjob.build import APIS, DESTINATIONS, SOURCES
 from syncjob.core.errors import ConfigError, SyncjobError, Unwritable, worst
 from syncjob.core.model import Walk
 from syncjob.core.ports import Checked
-from syncjob.cycle import check_clock, check_identity
+from syncjob.cycle import check_clock, check_identity, identify
 from syncjob.drive import WallClock
 from syncjob.report import Report, duration
 from syncjob.settings import Settings
@@ -101,16 +101,16 @@ def _source(name: str, settings: Settings, scratch: Store, clock: WallClock) -> 
     once = settings.model_copy(update={"http_retries": 1})
     source, api = SOURCES[name](once), APIS[name](once, clock)
     try:
-        answer = api.get(source.identity_call(), "changes")
-        identity, _ = source.identity(answer)
+        answers = identify(source, lambda call: api.get(call, "changes"))
+        identity, _ = source.identity(answers)
         check_identity(identity, _known(settings).get(name))
         now = clock.now()
-        check_clock(answer, now)
+        check_clock(answers[-1], now)
         walk = Walk(0, source.stream, "changes", now, None, {}, now, 0)
         with scratch.read() as tx:
             call = source.page_call(replace(walk, position=source.begin(walk)), KnownTo(tx, name))
         api.get(call, "changes")
-        return f"{identity}; {_skew(answer.date, now)}"
+        return f"{identity}; {_skew(answers[-1].date, now)}"
     finally:
         api.close()
 

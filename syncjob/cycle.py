@@ -75,7 +75,7 @@ class SourcePart:
             case Finish(walk):
                 finish(walk, self.source, self._store, now, share=self._share, allow=self._allow, process_after=self._process_after)
                 self.finished.append(walk.id)
-                self._rhythm = _done(self._rhythm, walk.kind)
+                self._rhythm = _done(self._rhythm, walk)
                 self._leave_time(walk)
         return None
 
@@ -150,7 +150,7 @@ class SourcePart:
 
     def _identify(self) -> None:
         """Ask whose key this is. Another user's view is another world: comparing it with ours would delete half of it."""
-        identity, names = self.source.identity(self._ask(self.source.identity_call(), "changes"))
+        identity, names = self.source.identity(identify(self.source, lambda call: self._ask(call, "changes")))
         with self._store.begin() as tx:
             if not self._new_identity:
                 check_identity(identity, tx.walks.source(self.name)["identity"])
@@ -164,7 +164,7 @@ class SourcePart:
             checkpoint = tx.walks.stream(stream)["checkpoint"]
             since = checkpoint - self._overlap if kind == "changes" and checkpoint else None
             waiting = [walk for walk in tx.walks.open(stream) if walk.kind == kind == "changes"]
-            new = Walk(0, stream, kind, since, None, {}, now, self._observed + 1, reread=reread)
+            new = Walk(0, stream, kind, since, None, {}, now, self._observed + 1, reread=reread, process_after=self._process_after)
             walk = tx.walks.begin(new, live=tx.mirror.live(stream))
             tx.walks.update(walk.id, position=dict(self.source.begin(walk)))
             for old in waiting:
@@ -202,6 +202,14 @@ class SourcePart:
             self._postponed.answered(wants)
 
 
+def identify(source: Source, ask: Callable[[Call], Answer]) -> list[Answer]:
+    """The answers that tell whose key it is."""
+    answers: list[Answer] = []
+    while call := source.identity_call(answers):
+        answers.append(ask(call))
+    return answers
+
+
 def check_clock(answer: Answer, now: datetime) -> None:
     """The first answer's `Date` becomes the checkpoint, so it must be there and believable. Raises Transient."""
     if answer.date is None or abs(answer.date - now) > TRUSTED_SKEW:
@@ -226,8 +234,8 @@ def _grew(before: datetime | None, now: datetime | None) -> bool:
     return before is not None and (now or NO_DATE) < before
 
 
-def _done(rhythm: Rhythm, kind: WalkKind) -> Rhythm:
-    """A walk that a person asked for is asked for once; a complete full walk counts as a sweep."""
-    if kind == "full":
-        return replace(rhythm, full_asked=False, sweep_asked=False)
-    return replace(rhythm, sweep_asked=False) if kind == "sweep" else rhythm
+def _done(rhythm: Rhythm, walk: Walk) -> Rhythm:
+    """A walk that a person asked for is asked for once; a full walk counts as a sweep, but only one that rereads as a resync."""
+    if walk.kind == "changes":
+        return rhythm
+    return replace(rhythm, sweep_asked=False, full_asked=rhythm.full_asked and not walk.reread)

@@ -137,7 +137,8 @@ class Page:
     shown, `versions` (stream, key, version) those whose children are known as of that version.
     `wants` are new questions, `settled` those that this answer ends, as (kind, key). `position` is where
     the walk continues; `complete` means that the source itself said that this was the end of its list. `unread`
-    says what the API cannot show at all, `expected` how many records more the walk will meet, for its progress only.
+    says what the API cannot show at all, `wrong` why the walk's list is not worth believing, so that it suspects nobody;
+    `expected` is how many records more the walk will meet, for its progress only.
     `problem` is told once the page is absorbed: the source answers, but not in a way that can be relied on.
     """
 
@@ -154,6 +155,7 @@ class Page:
     position: Mapping[str, Json] | None = None
     complete: bool = False
     unread: str | None = None
+    wrong: str | None = None
     expected: int = 0
     problem: str | None = None
 
@@ -164,6 +166,7 @@ class Walk:
 
     `turn` counts the walks of its kind, and `before` is the `since` of the one before it: for what only every other
     walk looks at. `listed`: its list was read to the end; `concluded`: what it did not meet is suspected.
+    `process_after`: the date in force when it began.
     """
 
     id: int
@@ -182,6 +185,7 @@ class Walk:
     turn: int = 0
     before: datetime | None = None
     concluded: bool = False
+    process_after: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,9 @@ class Known(Protocol):
     def control(self, walk: int, stream: str, skip: int) -> str | None:
         """A live record that this walk met, or whose parent it met, and that nobody doubts; `skip`: not the first so many."""
 
-    def stalest(self, stream: str) -> Sequence[Row]:
-        """The hundredth part of a stream's live rows whose children were listed longest ago."""
+    def stalest(self, walk: int, stream: str) -> Sequence[Row]:
+        """Of a stream's live rows the hundredth part: those whose children were listed longest ago, of those that the walk met
+        and whose children can be listed and are not about to be."""
 
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         """The kept look-up table of a section (`users`, `tags`, ...): id -> what was seen of it last. No keys: all."""
@@ -76,10 +77,10 @@ class Source(Protocol):
     def inherit(self, parent: Record, child: Row) -> Record | None:
         """A child's record after its parent changed; None: nothing of it depends on the parent."""
 
-    def identity_call(self) -> Call:
-        """The call that tells whose key this is."""
+    def identity_call(self, answers: Sequence[Answer]) -> Call | None:
+        """The next call that tells whose key this is, behind these answers; None: they do."""
 
-    def identity(self, answer: Answer) -> tuple[str, Mapping[str, Mapping[str, Json]]]:
+    def identity(self, answers: Sequence[Answer]) -> tuple[str, Mapping[str, Mapping[str, Json]]]:
         """Who the key acts for, as text that names site and user; and the names that this answer brought."""
 
 

@@ -50,10 +50,10 @@ from syncjob.sources.missive_wants import (
     unmarked,
     whole_thread,
 )
-from syncjob.sources.payload import listed, parsed, validated
+from syncjob.sources.payload import listed, parsed, times_of, validated
 from syncjob.sources.until import SMALLEST_LIMIT, as_time, onward, paging
 
-LIST_LIMIT, BODIES = 50, 10
+LIST_LIMIT, USERS_LIMIT, BODIES = 50, 200, 10
 BODIES_BYTES = 4_000_000
 """Bodies are asked for together as long as all of them are not larger than that; a single one may be as large as any answer."""
 
@@ -109,18 +109,17 @@ class Missive:
         most = BODIES_BYTES if len(wants) > 1 else None
         return Call("bodies", "/messages/" + ",".join(each.key for each in wants), (), about, (400, 404, *([413] if most else [])), most)
 
-    def identity_call(self) -> Call:
-        return Call("identity", "/users", (("limit", "200"),))
+    def identity_call(self, answers: Sequence[Answer]) -> Call | None:
+        if answers and (len(listed(answers[-1], "users")[0]) < USERS_LIMIT or _users(answers) == _users(answers[:-1])):
+            return None
+        more = (("offset", str(len(answers) * USERS_LIMIT)),) if answers else ()
+        return Call("identity", "/users", (("limit", str(USERS_LIMIT)), *more))
 
-    def identity(self, answer: Answer) -> tuple[str, Mapping[str, Mapping[str, Json]]]:
-        users, _ = listed(answer, "users")
-        found = [user for user in users if isinstance(user, dict) and user.get("id")]
-        if not found:
+    def identity(self, answers: Sequence[Answer]) -> tuple[str, Mapping[str, Mapping[str, Json]]]:
+        if not (users := _users(answers)):
             raise Transient("`users` in the answer names nobody", hint="the vendor may be having trouble; the next run tries again")
-        me = next((user["id"] for user in found if user.get("me")), None)
-        return f"missive user {me or '?'}", {
-            "users": {user["id"]: {"email": user.get("email"), "me": bool(user.get("me"))} for user in found}
-        }
+        me = next((key for key, user in users.items() if user["me"]), None)
+        return f"missive user {me or '?'}", {"users": users}
 
     def inherit(self, parent: Record, child: Row) -> Record | None:
         if parent.stream != CONVERSATIONS or child.data is None:
@@ -171,7 +170,7 @@ class Missive:
         times = [each.last_activity_at for each in found if each.last_activity_at is not None]
         if len(times) < len(found):
             raise Incomplete("missive.emails: a conversation without `last_activity_at`", hint="the next run tries again")
-        then, complete, unread = self._onward(walk, position, times)
+        then, complete, unread = self._onward(walk, position, times + times_of(rejected, "last_activity_at"))
         expected = sum(want.about["count"] or 0 for want in wants)
         if complete and walk.kind == "sweep":
             wants += in_turn(walk, [want.key for want in wants], known)
@@ -258,8 +257,11 @@ class Missive:
         """What the own page of a conversation or a message says; None: there is none."""
         if answer.status in (404, 410):
             return None
+        if answer.status != 200 and stream == EMAILS:  # of a conversation the next sweep asks again; its list has to be in doubt
+            row = known.rows(EMAILS, [key]).get(key)
+            return Page(inaccessible=((stream, key),), versions=((CONVERSATIONS, row.parent, ""),) if row and row.parent else ())
         if answer.status != 200:
-            return Page(inaccessible=((stream, key), *(live_emails(key, known) if stream == CONVERSATIONS else ())))
+            return Page(inaccessible=((stream, key), *live_emails(key, known)))
         if stream == CONVERSATIONS:
             return self._look_at_conversation(walk, key, answer, known)
         return self._look_at_message(key, answer, known)
@@ -300,6 +302,12 @@ class Missive:
         me, others = _me(known), homes - told.keys() - known_ones.keys()
         unknown = {key: conversation_record(Conversation(id=key), me, box="all") for key in others}
         return {**unknown, **told, **known_ones, **{key: record for key, record in told.items() if record.proven}}
+
+
+def _users(answers: Sequence[Answer]) -> dict[str, dict[str, Json]]:
+    """The users on these pages: by id, address and whether the key is theirs."""
+    raws = [user for answer in answers for user in listed(answer, "users")[0] if isinstance(user, dict) and user.get("id")]
+    return {user["id"]: {"email": user.get("email"), "me": bool(user.get("me"))} for user in raws}
 
 
 def _but_the_lost(page: Page) -> Page:

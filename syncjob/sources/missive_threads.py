@@ -14,7 +14,7 @@ from syncjob.core.ports import Known
 from syncjob.sources import proof
 from syncjob.sources.mails import Message
 from syncjob.sources.missive_wants import BELOW, SHORT, body, count_of, emails_of, live_emails, suspects
-from syncjob.sources.payload import from_epoch, listed, validated
+from syncjob.sources.payload import from_epoch, listed, times_of, validated
 from syncjob.sources.until import SMALLEST_LIMIT, as_time, onward, paging
 
 THREAD_LIMIT = 10
@@ -50,21 +50,21 @@ def read_thread(walk: Walk | None, call: Call, answer: Answer, known: Known, pro
     found = [each for each in messages if not each.draft and each.sent is not None]
     rows = known.rows(EMAILS, [each.id for each in found])
     records, sighted, wants = _sort_out(walk, found, rows, about, process_after)
-    seen = sorted({*about["seen"], *(each.id for each in found)})
+    seen = sorted({*about["seen"], *(each.id for each in found), *(each.key for each in rejected)})
     says_why = len(raws) >= THREAD_LIMIT and (bool(records or wants) or _has_its_count(about, known))
-    then, unread, whole = _go_on(walk, about, found, seen, known, says_why=says_why)
+    times = [each.sent for each in found if each.sent is not None] + times_of(rejected, "delivered_at", "created_at")
+    then, unread, whole = _go_on(walk, about, times, seen, known, says_why=says_why)
     if then:
         wants.append(Want("thread", CONVERSATIONS, key, then, walk.id if walk else None))
         return Page(tuple(records), tuple(sighted), emails_of(wants), rejected=rejected, wants=tuple(wants), unread=unread)
     if walk and not about.get("cut"):
-        shown = {*seen, *(each.key for each in rejected)}
-        oldest = None if whole else min((each.sent for each in found if each.sent is not None), default=None)
-        wants += [want for want in suspects(walk, key, known, after=oldest) if want.key not in shown]
-    is_short = whole and len(seen) + len(messages) - len(found) + len(rejected) < (about["count"] or 0)
+        oldest = None if whole else min(times, default=None)
+        wants += [want for want in suspects(walk, key, known, after=oldest) if want.key not in seen]
+    is_short = whole and len(seen) + len(messages) - len(found) < (about["count"] or 0)
     version = _noted(about, key, known, whole=whole, short=is_short)
     return Page(
         tuple(records), tuple(sighted), emails_of(wants), ((CONVERSATIONS, key, version),),
-        ((CONVERSATIONS, key),) if whole else (), rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
+        ((CONVERSATIONS, key),) if whole or about.get("cut") else (), rejected=rejected, wants=tuple(wants), settled=settled, unread=unread,
     )  # fmt: skip
 
 
@@ -80,21 +80,21 @@ def _sort_out(
         row = rows.get(message.id)
         if _is_outside(message, row, process_after):
             records.append(Record(EMAILS, message.id, None, message.version(), parent=conversation))
-        elif _must_read(walk, message, row, conversation, seen):
+        elif _must_read(message, row, conversation, seen, reread=about.get("reread", False)):
             wants.append(body(message.id, conversation, walk.id if walk else None, relisted=about.get("relisted", False)))
         else:
             sighted.append((EMAILS, message.id))
     return records, sighted, wants
 
 
-def _must_read(walk: Walk | None, message: Message, row: Row | None, conversation: str, seen: set[str]) -> bool:
+def _must_read(message: Message, row: Row | None, conversation: str, seen: set[str], *, reread: bool) -> bool:
     """Whether a listed message has to be read. One that is known elsewhere was merged: only its own answer says which
     of the two it belongs to, since the list of a conversation that was merged away shows the other's messages."""
     if row is None or row.data is None or row.version != message.version() or row.parent != conversation:
         return True
     if row.deleted_at and row.deleted_why not in INHERITED:
         return True
-    return walk is not None and walk.reread and message.id not in seen
+    return reread and message.id not in seen
 
 
 def _is_outside(message: Message, row: Row | None, process_after: datetime | None) -> bool:
@@ -106,14 +106,14 @@ def _is_outside(message: Message, row: Row | None, process_after: datetime | Non
 
 
 def _go_on(
-    walk: Walk | None, about: Mapping[str, Json], found: Sequence[Message], seen: list[str], known: Known, *, says_why: bool
+    walk: Walk | None, about: Mapping[str, Json], times: Sequence[int], seen: list[str], known: Known, *, says_why: bool
 ) -> tuple[Mapping[str, Json] | None, str | None, bool]:  # fmt: skip
     """How the message list goes on; None: nothing is left to read. A poll stops where the count says that all are known, and the page
     why the conversation was active: what else may have changed further down is left to the next sweep. Last: whether all of it was
     shown, so that what is missing is missing there."""
     unread = None
     if about.get("probe"):
-        if len(found) <= SMALLEST_LIMIT:
+        if len(times) <= SMALLEST_LIMIT:
             unread = f"more than {THREAD_LIMIT} messages of conversation {about['key']} share the second {as_time(about['until'])}"
         return {**about, "until": about["until"] - 1, "probe": False, "cut": about.get("cut") or bool(unread)}, unread, False
     shown = set(seen)
@@ -121,7 +121,6 @@ def _go_on(
         shown |= {key for key, row in known.children(EMAILS, about["key"]).items() if row.deleted_why in (None, *INHERITED)}
     if len(shown) == about["count"] and (says_why or shown == set(seen)):
         return None, None, not about.get("cut") and shown == set(seen)
-    times = [each.sent for each in found if each.sent is not None]
     step = onward(times, until=about["until"], limit=THREAD_LIMIT, stale=len(seen) == len(about["seen"]))
     if step.end:
         return None, None, not about.get("cut")
@@ -136,11 +135,12 @@ def _has_its_count(about: Mapping[str, Json], known: Known) -> bool:
 
 def _noted(about: Mapping[str, Json], key: str, known: Known, *, whole: bool, short: bool) -> str:
     """The version to note after a list, with a mark where more has to be read. A second list that is short is believed: a count may
-    be wrong for ever."""
+    be wrong for ever. One that was cut is read by each sweep, which tells so."""
     version: str = about["version"]
-    mark = SHORT if short else "" if whole or about.get("whole") else BELOW
+    cut = about.get("cut")
+    mark = SHORT if short or cut else "" if whole or about.get("whole") else BELOW
     row = known.rows(CONVERSATIONS, [key]).get(key)
-    is_second = mark == SHORT and row is not None and row.version == version + SHORT
+    is_second = mark == SHORT and not cut and row is not None and row.version == version + SHORT
     return version + mark if version and not is_second else version
 
 

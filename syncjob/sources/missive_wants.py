@@ -29,6 +29,8 @@ def count_of(version: str | None) -> int | None:
 def thread_about(walk: Walk, found: Conversation, row: Row | None) -> Mapping[str, Json]:
     """What a want for a message list needs to know. The whole list is wanted where what is known of it is in doubt: it was short,
     or the conversation was out of sight, or something may have changed further down, for which a poll does not wait."""
+    if walk.reread:
+        return {**whole_thread(found.version()), "reread": True}
     doubts = SHORT if walk.kind == "changes" else (SHORT, BELOW)
     if row and (row.deleted_at or not row.version or row.version.endswith(doubts)):
         return whole_thread(found.version())
@@ -37,8 +39,12 @@ def thread_about(walk: Walk, found: Conversation, row: Row | None) -> Mapping[st
 
 def under_way(walk: Walk, about: Mapping[str, Json], waiting: Mapping[str, Json] | None) -> Mapping[str, Json]:
     """What to know of a list that is wanted again: where it is already, unless its conversation or what is wanted of it has changed.
-    One that takes longer than a poll would begin anew for ever."""
-    if waiting is None or not waiting["until"] or waiting.get("lost") or walk.reread:
+    One that takes longer than a poll would begin anew for ever. What a resync wants of it stays wanted."""
+    if waiting is None:
+        return about
+    if waiting.get("reread"):
+        about = {**about, "whole": True, "reread": True}
+    if not waiting["until"] or waiting.get("lost") or walk.reread:
         return about
     is_same = waiting["version"] == about["version"] and bool(waiting.get("whole")) >= bool(about.get("whole"))
     return waiting if is_same else about
@@ -46,9 +52,8 @@ def under_way(walk: Walk, about: Mapping[str, Json], waiting: Mapping[str, Json]
 
 def in_turn(walk: Walk, wanted: Sequence[str], known: Known) -> list[Want]:
     """Wants for the message lists, from end to end, of those conversations for which that was longest ago."""
-    versions = {row.key: row.version for row in known.stalest(CONVERSATIONS) if row.version and row.key not in wanted}
-    due = known.sighted(walk.id, CONVERSATIONS, versions.keys()) - known.waiting("thread", versions.keys()).keys()
-    return [Want("thread", CONVERSATIONS, key, whole_thread(version), walk.id) for key, version in versions.items() if key in due]
+    due = (row for row in known.stalest(walk.id, CONVERSATIONS) if row.key not in wanted)
+    return [Want("thread", CONVERSATIONS, row.key, whole_thread(row.version or ""), walk.id) for row in due]
 
 
 def whole_thread(version: str) -> Mapping[str, Json]:
@@ -85,7 +90,8 @@ def emails_of(wants: Iterable[Want]) -> tuple[tuple[str, str], ...]:
 
 def split(asked: Mapping[str, str], status: int, walk: Walk | None, known: Known, *, relisted: Collection[str]) -> Page:
     """Ask a failed batch again in halves. A single message that is not there is suspected if it was there; if it never was,
-    its conversation is listed once more. Raises Forbidden if that showed it again: a route that finds nothing proves nothing."""
+    its conversation is listed once more. Raises Forbidden if that showed it again: a route that finds nothing proves nothing;
+    and if a single one is refused, which its list has just shown."""
     owner = walk.id if walk else None
     if len(asked) > 1 or status == 200:
         most = 1 if status == 200 else len(asked) // 2
@@ -93,7 +99,7 @@ def split(asked: Mapping[str, str], status: int, walk: Walk | None, known: Known
     ((key, home),) = asked.items()
     settled = (("body", key),)
     if status != 404:
-        return Page(inaccessible=((EMAILS, key),), settled=settled)
+        raise Forbidden(f"message {key} is listed, and refused by its id: {status}", hint="the next run asks again")
     row = known.rows(EMAILS, [key]).get(key)
     if walk and row and row.data is not None and row.deleted_at is None:
         return Page(wants=(Want(SUSPECT, EMAILS, key, LISTED, walk.id),), settled=settled)

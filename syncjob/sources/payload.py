@@ -61,6 +61,14 @@ def rejection(stream: str, raw: Json, error: Exception | str) -> Rejection:
     return Rejection(stream, key, clean(reason(error)), text)
 
 
+def times_of(rejected: Sequence[Rejection], *names: str) -> list[int]:
+    """The times of records that cannot be read, as far as they have one: a list goes on below these too. Of each the first of these
+    fields that is a number of seconds; not of drafts, which have no place among the others."""
+    raws = [json.loads(each.raw) for each in rejected]
+    found = [[raw.get(name) for name in names] for raw in raws if isinstance(raw, dict) and not raw.get("draft")]
+    return [next(time for time in each if type(time) is int) for each in found if any(type(time) is int for time in each)]
+
+
 def reason(error: Exception | str) -> str:
     """Why a record could not be read, without any of its values (they may be private)."""
     problems = getattr(error, "errors", None)

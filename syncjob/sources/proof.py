@@ -79,7 +79,7 @@ def missed(walk: Walk, page: Page, *, alone: bool) -> Page:
     if walk.position.get("cut"):
         return page
     wrong = f"its list showed nothing of {count} records that are there" if alone or count >= MISSED else None
-    return replace(page, position={**walk.position, "missed": count}, complete=True, unread=wrong)
+    return replace(page, position={**walk.position, "missed": count}, complete=True, wrong=wrong)
 
 
 def _read_control(walk: Walk, asked: Call, answer: Answer, known: Known, *, is_there: bool) -> Page:
@@ -124,7 +124,7 @@ def _not_even_the_control(walk: Walk, stream: str, wants: Wants, known: Known) -
         homes = {row.parent for row in known.rows(stream, keys).values() if row.parent}
         return Page(
             inaccessible=tuple((stream, key) for key in keys), versions=tuple((CONVERSATIONS, home, "") for home in homes),
-            settled=(*claims, *((SUSPECT, key) for key in keys)), unread=problem,
+            settled=(*claims, *((SUSPECT, key) for key in keys)), wrong=problem,
         )  # fmt: skip
     return Page(wants=again, settled=claims, problem=problem)
 

@@ -102,10 +102,11 @@ class Teamwork:
             return _hidden_call(want, known)
         return proof.call(wants, known, _look_up)
 
-    def identity_call(self) -> Call:
-        return Call("identity", f"{ROOT}/me.json", accept=(403, 404))
+    def identity_call(self, answers: Sequence[Answer]) -> Call | None:
+        return None if answers else Call("identity", f"{ROOT}/me.json", accept=(403, 404))
 
-    def identity(self, answer: Answer) -> tuple[str, Mapping[str, Mapping[str, Json]]]:
+    def identity(self, answers: Sequence[Answer]) -> tuple[str, Mapping[str, Mapping[str, Json]]]:
+        (answer,) = answers
         if answer.status != 200:
             return self._base_url, {}
         person = parsed(answer, "person")["person"]

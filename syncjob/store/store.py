@@ -122,8 +122,8 @@ class KnownTo:
     def control(self, walk: int, stream: str, skip: int) -> str | None:
         return self.tx.suspects.control(walk, self.source, stream, skip)
 
-    def stalest(self, stream: str) -> Sequence[Row]:
-        return self.tx.suspects.stalest(stream, self.tx.mirror.live(stream))
+    def stalest(self, walk: int, stream: str) -> Sequence[Row]:
+        return self.tx.suspects.stalest(walk, self.source, stream, self.tx.mirror.live(stream))
 
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         return self.tx.mirror.names(self.source, section, keys)

@@ -80,7 +80,12 @@ CONTROL = (
     .order_by(rows.c.key)
     .limit(CONTROLS)
 )
-STALEST = rows.select().where(rows.c.stream == STREAM, *LIVE).order_by(rows.c.listed.nulls_first(), rows.c.key)
+STALEST = (
+    rows.select()
+    .where(rows.c.stream == STREAM, *LIVE, rows.c.version != "", _sighted(rows.c.stream, rows.c.key))
+    .where(~sa.exists().where(wants.c.source == SOURCE, wants.c.kind == "thread", wants.c.key == rows.c.key))
+    .order_by(rows.c.listed.nulls_first(), rows.c.key)
+)  # what cannot be listed would be the stalest for ever
 
 
 class Suspects:
@@ -113,7 +118,8 @@ class Suspects:
         found = self._connection.execute(CONTROL, {"walk": walk, "source": source, "stream": stream}).scalars().all()
         return found[skip % len(found)] if found else None
 
-    def stalest(self, stream: str, live: int) -> Sequence[Row]:
-        """The hundredth part, rounded up, of a stream's live rows whose children were listed longest ago."""
-        query = STALEST.limit(-(-live // 100))
-        return [Row(*found) for found in self._connection.execute(query, {"stream": stream})]
+    def stalest(self, walk: int, source: str, stream: str, live: int) -> Sequence[Row]:
+        """The hundredth part, rounded up, of a stream's live rows: those of which the children were listed longest ago, as far as the
+        walk met them and nobody is about to list them."""
+        asked = {"walk": walk, "source": source, "stream": stream}
+        return [Row(*found) for found in self._connection.execute(STALEST.limit(-(-live // 100)), asked)]

@@ -96,7 +96,9 @@ walks = sa.Table(
     sa.Column("concluded", Boolean, nullable=False, default=False, server_default=sa.false()),
     sa.Column("empty", Boolean, nullable=False, default=False, server_default=sa.false()),  # it met nothing at all
     sa.Column("verdicts", JSON(none_as_null=True)),
+    sa.Column("process_after", Time),
     sa.Column("unread", Text),
+    sa.Column("wrong", Text),
     sa.Column("error", Text),
     sa.Index("walks_open", "stream", sqlite_where=sa.text("finished_at IS NULL")),
 )  # fmt: skip

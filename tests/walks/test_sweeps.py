@@ -174,7 +174,7 @@ def test_a_poll_whose_controls_are_not_found_gives_up_and_a_later_one_finds_what
     for _ in range(12):
         with suppress(SyncjobError):
             bench.cycle("missive", wait=301)
-    assert any(walk["unread"] for walk in bench.walks(EMAILS) if walk["kind"] == "changes")
+    assert any(walk["wrong"] for walk in bench.walks(EMAILS) if walk["kind"] == "changes")
     bench.sandbox.faults.clear()
     bench.cycle("missive", wait=301)
     assert bench.differences_of("email", "missive") == []
@@ -367,7 +367,7 @@ def test_the_control_that_was_found_at_last_is_the_one_that_is_asked_for_again(t
     with suppress(Unreliable):
         bench.cycle("teamwork", wait=301)
     bench.cycle("teamwork", wait=301)
-    assert [walk["unread"] for walk in bench.walks("teamwork.tasks") if walk["kind"] == "sweep"] == [None]
+    assert [walk["wrong"] for walk in bench.walks("teamwork.tasks") if walk["kind"] == "sweep"] == [None]
     assert len(bench.differences_of("task")) == len(controls)
     bench.close()
 
@@ -611,7 +611,7 @@ def test_a_mail_that_a_sweep_proved_to_be_gone_is_asked_for_again_when_that_swee
     with patch("syncjob.sources.missive.in_turn", return_value=[]):  # which would come to it some time
         with patch.object(bench.sandbox, "respond", left_out):
             sweep(bench, "missive")
-        assert bench.walks(EMAILS)[-1]["unread"]
+        assert bench.walks(EMAILS)[-1]["wrong"]
         assert bench.differences_of("email") != []
         sweep(bench, "missive")
     assert bench.differences_of("email") == []
