@@ -3,12 +3,14 @@
 A page is asked in the order of `updatedAt`, from one second before the last stamp seen, so that it is right whether
 `updatedAfter` includes its own second or not. Each page therefore shows the row that the step continues from; when
 it does not, that row is looked up: it moved or went, or else the server does not do what we asked, and the walk
-turns to plain page numbers. A second that holds more than a page is read by page numbers too, again and again from
-the first until a pass shows nothing new. Rows that are edited meanwhile move to the end, where the walk finds them.
+turns to plain page numbers. A second that holds more than a page is read by page numbers too, again and again from the
+first. Rows that are edited meanwhile move to the end, where the walk finds them. Where two passes show the same rows in
+the same order, that was all; where the server has no order for equal stamps, several passes have to show nothing new.
 
 https://apidocs.teamwork.com/guides/teamwork/how-does-paging-work
 """
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -16,7 +18,7 @@ from syncjob.core.errors import Incomplete
 from syncjob.core.model import Call, Json
 from syncjob.sources.payload import has_more, stamp
 
-MOST_PASSES = 20
+MOST_PASSES, QUIET_PASSES = 20, 6
 SECOND = timedelta(seconds=1)
 
 
@@ -40,38 +42,53 @@ def onward(position: Mapping[str, Json], seen: Seen, met: Collection[str]) -> tu
     """
     fresh = len(set(seen.keys) - set(met))
     origin = position.get("from")
-    if origin and position["page"] == 1 and not position.get("pass") and origin not in seen.keys:
+    if origin and position["page"] == 1 and not position.get("pass") and origin not in seen.keys and not _is_crowded(position, seen):
         return {"phase": "check", "id": origin, "stamp": position["from_stamp"], "then": position}, False
     last = max(seen.stamps, default=None)
     ended = seen.more is False or (seen.more is None and fresh == 0)
     if not seen.keys and not ended:
         raise Incomplete("teamwork.tasks: an empty page that claims to have more behind it", hint="the next run goes on from here")
     passing = position.get("pass", 0)
+    order = _order(position, seen)
     beyond = last is not None and not position.get("whole") and _after(last) > (position["after"] or "")
     if not passing:
         if ended:
             return position, True
         if beyond and last:
             return _step(seen, last), False
-        return {**position, "page": 2, "pass": 1, "fresh": 0, "promised": seen.promised}, False
+        return {**position, "page": 2, "pass": 1, "fresh": 0, "order": order, "promised": seen.promised}, False
     fresh += position["fresh"]
     if not ended and not beyond:
-        return {**position, "page": position["page"] + 1, "fresh": fresh, "promised": seen.promised}, False
-    if passing == 1 or fresh:
-        return again(position), False
+        return {**position, "page": position["page"] + 1, "fresh": fresh, "order": order, "promised": seen.promised}, False
+    quiet = 0 if fresh else position.get("quiet", 0) + 1
+    if fresh or (order != position.get("before") and quiet < QUIET_PASSES):
+        return again({**position, "before": order, "quiet": quiet}), False
     return (position, True) if ended or last is None else (_step(seen, last), False)
 
 
 def again(position: Mapping[str, Json]) -> Mapping[str, Json]:
     """The next pass over the pages of one step. Where that were too many, the run after this one takes the last two again."""
     done = position["pass"]
-    return {**position, "page": 1, "pass": done + 1 if done < MOST_PASSES else MOST_PASSES - 1, "fresh": 0}
+    return {**position, "page": 1, "pass": done + 1 if done < MOST_PASSES else MOST_PASSES - 1, "fresh": 0, "order": ""}
 
 
 def gave_up(asked: Mapping[str, Json], then: Mapping[str, Json]) -> str | None:
     """What to tell when passes over the same pages were too many, as this page shows, and where it has the walk go on."""
     is_over = asked.get("pass") == MOST_PASSES and then.get("pass") == MOST_PASSES - 1
     return "teamwork.tasks: its pages keep changing faster than they can be read" if is_over else None
+
+
+def _is_crowded(position: Mapping[str, Json], seen: Seen) -> bool:
+    """Whether a page shows nothing but rows of the second that it continues from: it need not show all, in whatever order."""
+    stamps = [stamp(time) for time in seen.stamps]
+    return seen.more is not False and bool(stamps) and position["after"] <= min(stamps) <= max(stamps) == position["from_stamp"]
+
+
+def _order(position: Mapping[str, Json], seen: Seen) -> str:
+    """A digest of the rows of a pass, in order, as far as this page. Not of those behind its second: they may change meanwhile."""
+    behind = {key for key, time in seen.by_key.items() if not position.get("whole") and _after(time) > (position["after"] or "")}
+    rows = [key for key in seen.keys if key not in behind]
+    return hashlib.blake2b(" ".join([position.get("order", ""), *rows]).encode(), digest_size=8).hexdigest()
 
 
 def _step(seen: Seen, last: datetime) -> Mapping[str, Json]:
