@@ -88,8 +88,9 @@ def _told(plan: Plan) -> list[Change]:
 
 
 def _strangers(page: Page, rows: Mapping[tuple[str, str], Row], tx: Tx) -> list[Change]:
-    """Deletions of what only a destination knows."""
-    gone = [record for record in page.records if record.gone and (record.stream, record.key) not in rows]
+    """Deletions of what only a destination has content of."""
+    empty = {where for where, row in rows.items() if row.data is None}
+    gone = [record for record in page.records if record.gone and (record.stream, record.key) not in rows.keys() - empty]
     known = {stream: tx.strangers.among(stream, keys) for stream, keys in by_stream((each.stream, each.key) for each in gone).items()}
     return [
         Change("deleted", record, "", record.gone.at, record.gone.why)
@@ -252,8 +253,8 @@ def _delete(
 
 
 def _delete_row(doomed: Any, row: Row | None, tx: Tx, now: datetime) -> None:
-    if row is None:
+    if row is None or row.data is None:
         tx.strangers.bury(doomed.stream, doomed.key, why=doomed.why, at=doomed.at or now, observed=doomed.observed)
-    elif row.deleted_at is None and row.data is not None and row.observed <= doomed.observed:
+    elif row.deleted_at is None and row.observed <= doomed.observed:
         record = Record(row.stream, row.key, row.data, row.version, row.updated_at, row.parent)
         tx.mirror.apply([Change("deleted", record, row.digest, doomed.at or now, doomed.why)], observed=doomed.observed)

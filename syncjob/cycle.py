@@ -18,7 +18,7 @@ from syncjob.core.ports import Clock, Source
 from syncjob.core.steps import Absorb, Ask, Begin, Conclude, Finish, Identify, Rest, Rhythm, Standing, Turn, back_off, next_step
 from syncjob.postpone import Postponed, take_over
 from syncjob.spool import Leaf, Spool, UnknownLeaf, observation
-from syncjob.store.store import KnownTo, Store
+from syncjob.store.store import KnownTo, Store, Tx
 
 TRUSTED_SKEW = timedelta(days=1)
 
@@ -161,6 +161,7 @@ class SourcePart:
         """Open a walk. A changes walk starts an overlap before the checkpoint; the others have no `since`."""
         stream = self.source.stream
         with self._store.begin() as tx:
+            self._note_date(tx)
             checkpoint = tx.walks.stream(stream)["checkpoint"]
             since = checkpoint - self._overlap if kind == "changes" and checkpoint else None
             waiting = [walk for walk in tx.walks.open(stream) if walk.kind == kind == "changes"]
@@ -175,6 +176,14 @@ class SourcePart:
             self._changes_at = now
             self._hinted = False  # nothing is asked yet: a hint from here on means one more walk
             self._postponed.new_cycle()
+
+    def _note_date(self, tx: Tx) -> None:
+        """Remember the latest process-after date that anything is read with: what it keeps out, a later full walk has to let in."""
+        stream, date = self.source.stream, self._process_after or NO_DATE
+        if known := tx.walks.stream(stream)["process_after"]:
+            tx.walks.set_stream(stream, process_after=max(known, date))
+        for walk in tx.walks.open(stream):
+            tx.walks.update(walk.id, process_after=max(walk.process_after or NO_DATE, date))
 
     def _fetch(self, call: Call, walk: Walk | None) -> None:
         """One request: its answer is durable in the spool before anything is decided about it."""

@@ -70,12 +70,14 @@ class DestinationPart:
         if self._rests_until is None:
             with self._store.read() as tx:
                 level_at = tx.feed.level_at(self.name)
-            self._rests_until = level_at + self._every if level_at else self._clock.now()
+            now = self._clock.now()  # when it was ahead, it told a time that has yet to come
+            self._rests_until = level_at + self._every if level_at and level_at <= now else now
         return Rest(self._rests_until) if self._clock.now() < self._rests_until else None
 
     def rewind(self) -> None:
         """Begin again at the start of the feed: every row is delivered again."""
-        self._position = replace(self._ask(), seq=0)
+        self._stands = self.destination.prepare()
+        self._position = self._adopt()
 
     def repair(self, rows: Sequence[FeedRow]) -> int:
         """Deliver these rows beside the feed; how many were accepted. Raises as `step`, which must have come to rest before."""
@@ -132,11 +134,14 @@ class DestinationPart:
         """Where to read on: after what the destination has, if that speaks of this mirror's past; else it is adopted, from the start."""
         self._stands = self.destination.prepare()
         with self._store.read() as tx:
-            newest, trusted = tx.feed.newest(), tx.feed.trusts(self._stands)
-        if self._stands and trusted:
-            return self._stands
+            trusted = tx.feed.trusts(self._stands)
+        return self._stands if self._stands and trusted else self._adopt()
+
+    def _adopt(self) -> Position:
+        """The feed's start, once it is known what the destination holds."""
         self._note_strangers()
-        return replace(newest, epoch="", seq=0)
+        with self._store.read() as tx:
+            return replace(tx.feed.newest(), epoch="", seq=0)
 
     def _note_strangers(self) -> None:
         """What an adopted destination holds and the mirror lacks may be gone: at the end of the next complete walk the source is asked.

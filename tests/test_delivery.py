@@ -5,6 +5,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,15 @@ def test_a_disk_that_is_full_for_the_store_too_is_told_and_stops_nobody(store: S
     cycle = Cycle([], [DestinationPart(destination, full, CLOCK)], threading.Event(), lambda name, take: take())
     assert [error and error.message for error in cycle.run().errors.values()] == ["no room left for the rows"]
     full.close()
+
+
+def test_a_rest_that_a_wrong_clock_noted_is_not_kept(store: Store) -> None:
+    clock, held = HandClock(NOON + timedelta(days=365)), Held()
+    know(store, task("21"))
+    run(DestinationPart(MemoryDestination("memory", clock, held), store, clock, every=timedelta(hours=1)))
+    know(store, task("22"))
+    clock.time = NOON
+    assert run(DestinationPart(MemoryDestination("memory", clock, held), store, clock, every=timedelta(hours=1))) == 1
 
 
 def test_an_email_that_is_refused_takes_its_attachments_with_it(store: Store) -> None:

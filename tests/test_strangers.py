@@ -111,6 +111,17 @@ def test_they_are_noted_again_when_the_mirror_is_set_back_to_before(store: Store
         again.close()
 
 
+def test_a_replay_notes_them_too_where_both_were_set_back_alike(store: Store, full: MemoryDestination) -> None:
+    part = run(store, full)
+    with store.begin() as tx:
+        for key in tx.strangers.some(TASKS):
+            tx.strangers.bury(TASKS, key, why="404", at=NOON, observed=7)
+    full.held.rows[TASKS]["12"] = full.held.rows[TASKS]["0"]
+    assert (run(store, full).written, strangers(store)) == (5, [])
+    part.rewind()
+    assert strangers(store) == ["12"]
+
+
 def test_adoptions_with_nothing_between_them_do_not_doubt_each_other(store: Store, full: MemoryDestination, tmp_path: Path) -> None:
     know(store, task("0"))
     run(store, full)

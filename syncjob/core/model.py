@@ -166,7 +166,7 @@ class Walk:
 
     `turn` counts the walks of its kind, and `before` is the `since` of the one before it: for what only every other
     walk looks at. `listed`: its list was read to the end; `concluded`: what it did not meet is suspected.
-    `process_after`: the date in force when it began.
+    `process_after`: the latest date that anything of it was read with.
     """
 
     id: int
@@ -190,7 +190,7 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One entry of the mirror, without its body. `data` None: out of scope."""
+    """One entry of the mirror, without its body. `data` None: out of scope. `missed`: so many lists in a row did not show it."""
 
     stream: str
     key: str
@@ -204,6 +204,7 @@ class Row:
     deleted_why: str | None = None
     seq: int | None = None
     listed: int | None = None
+    missed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,9 @@ class Known(Protocol):
         """Of a stream's live rows the hundredth part: those whose children were listed longest ago, of those that the walk met
         and whose children can be listed and are not about to be."""
 
+    def strangers(self, stream: str, keys: Collection[str]) -> frozenset[str]:
+        """Which of these keys a destination holds live, while the mirror has no content of them."""
+
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         """The kept look-up table of a section (`users`, `tags`, ...): id -> what was seen of it last. No keys: all."""
 

@@ -200,8 +200,7 @@ class Missive:
             if len(times) <= SMALLEST_LIMIT:
                 second = as_time(position["until"])
                 unread = f"more than {position['limit']} conversations share the second {second}: Missive shows no more of them"
-            cut = position.get("cut", False) or unread is not None
-            return {**position, "until": position["until"] - 1, "probe": False, "cut": cut}, False, unread
+            return {**position, "until": position["until"] - 1, "probe": False}, False, unread
         since = walk.since if position["box"] == "all" else walk.before or walk.since  # the other boxes were read last one walk earlier
         if position.get("again"):
             since = walk.until
@@ -211,8 +210,7 @@ class Missive:
             return {**position, "until": step.until, "probe": step.probe}, False, None
         if position["then"]:
             box, *then = position["then"]
-            again = {"again": box == "all", "cut": position.get("cut", False)}
-            return {"box": box, "then": then, "until": None, "limit": position["limit"], **again}, False, None
+            return {"box": box, "then": then, "until": None, "limit": position["limit"], "again": box == "all"}, False, None
         return position, True, None
 
     def _read_bodies(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:

@@ -5,7 +5,7 @@ A poll reads of a long list what is new, as far as the count says that the rest 
 https://missiveapp.com/docs/developers/rest-api/endpoints
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 
 from syncjob.core.errors import Forbidden
@@ -49,7 +49,7 @@ def read_thread(walk: Walk | None, call: Call, answer: Answer, known: Known, pro
     messages, rejected = validated(Message, raws, EMAILS)
     found = [each for each in messages if not each.draft and each.sent is not None]
     rows = known.rows(EMAILS, [each.id for each in found])
-    records, sighted, wants = _sort_out(walk, found, rows, about, process_after)
+    records, sighted, wants = _sort_out(walk, found, rows, about, _outside(found, rows, known, process_after))
     seen = sorted({*about["seen"], *(each.id for each in found), *(each.key for each in rejected)})
     says_why = len(raws) >= THREAD_LIMIT and (bool(records or wants) or _has_its_count(about, known))
     times = [each.sent for each in found if each.sent is not None] + times_of(rejected, "delivered_at", "created_at")
@@ -69,7 +69,7 @@ def read_thread(walk: Walk | None, call: Call, answer: Answer, known: Known, pro
 
 
 def _sort_out(
-    walk: Walk | None, found: Iterable[Message], rows: Mapping[str, Row], about: Mapping[str, Json], process_after: datetime | None
+    walk: Walk | None, found: Iterable[Message], rows: Mapping[str, Row], about: Mapping[str, Json], outside: Set[str]
 ) -> tuple[list[Record], list[tuple[str, str]], list[Want]]:
     """Messages of a list as: out of scope or moved here, equal, and to be read."""
     records: list[Record] = []
@@ -78,7 +78,7 @@ def _sort_out(
     conversation, seen = about["key"], set(about["seen"])
     for message in found:
         row = rows.get(message.id)
-        if _is_outside(message, row, process_after):
+        if message.id in outside:
             records.append(Record(EMAILS, message.id, None, message.version(), parent=conversation))
         elif _must_read(message, row, conversation, seen, reread=about.get("reread", False)):
             wants.append(body(message.id, conversation, walk.id if walk else None, relisted=about.get("relisted", False)))
@@ -97,12 +97,13 @@ def _must_read(message: Message, row: Row | None, conversation: str, seen: set[s
     return reread and message.id not in seen
 
 
-def _is_outside(message: Message, row: Row | None, process_after: datetime | None) -> bool:
-    """Delivered before the process-after date, and never a row with content."""
-    if process_after is None or (row and row.data is not None):
-        return False
-    sent = from_epoch(message.sent)
-    return sent is not None and sent < process_after
+def _outside(found: Iterable[Message], rows: Mapping[str, Row], known: Known, process_after: datetime | None) -> Set[str]:
+    """Those delivered before the process-after date that never were a row with content, here or in a destination."""
+    if process_after is None:
+        return frozenset()
+    early = {each.id for each in found if (sent := from_epoch(each.sent)) and sent < process_after}
+    empty = {key for key in early if key not in rows or rows[key].data is None}
+    return empty - known.strangers(EMAILS, empty)
 
 
 def _go_on(

@@ -65,19 +65,21 @@ def read(walk: Walk, asked: Call, answer: Answer, known: Known, look: Look) -> P
     if found is not None:
         page = replace(found, settled=found.settled + _all_kinds(key))
         is_there = stream == CONVERSATIONS and _is_live(found, key)  # not merged, thrown away or out of reach since
-        return missed(walk, page, alone=kind == SUSPECT) if is_there else page
+        return missed(walk, page, known, stream, key, alone=kind == SUSPECT) if is_there else page
     if kind == CLAIM:
         return Page((_gone(stream, key, known, UNPROVEN),), settled=_all_kinds(key))
     claim = Want(CLAIM, stream, key, dict(said), walk.id)
     return Page(wants=(claim,), settled=((kind, key),))
 
 
-def missed(walk: Walk, page: Page, *, alone: bool) -> Page:
+def missed(walk: Walk, page: Page, known: Known, stream: str, key: str, *, alone: bool) -> Page:
     """The page of a record that is there, though the list did not show it. A list that missed several, or one and showed
-    nothing at all (`alone`), is not worth believing: the walk ends without the rest of its suspects. One that was cut has to miss some."""
-    count = walk.position.get("missed", 0) + 1
-    if walk.position.get("cut"):
+    nothing at all (`alone`), is not worth believing: the walk ends without the rest of its suspects. What the list before
+    did not show either is not counted: some are in no list, and others shall be found to be gone all the same."""
+    row = known.rows(stream, [key]).get(key)
+    if row and row.missed > 1:
         return page
+    count = walk.position.get("missed", 0) + 1
     wrong = f"its list showed nothing of {count} records that are there" if alone or count >= MISSED else None
     return replace(page, position={**walk.position, "missed": count}, complete=True, wrong=wrong)
 

@@ -169,17 +169,17 @@ class Teamwork:
             wrong = "teamwork.tasks: the answer shows tasks without names: it is another question's"
             raise Transient(wrong, hint="the next run asks again")
         found = [record(task, name_of, self._base_url) for task in tasks]
-        rows = known.rows(TASKS, [each.key for each in found]) if self._process_after else {}
-        outside = {each.key for each in found if self._is_outside(each, rows.get(each.key))}
+        outside = self._outside(found, known)
         empty = tuple(Record(TASKS, each.key, None, each.version, each.updated_at) for each in found if each.key in outside)
         return tuple(each for each in found if each.key not in outside), empty
 
-    def _is_outside(self, found: Record, row: Row | None) -> bool:
-        """Created before the process-after date, and never a row with content."""
-        if self._process_after is None or (row and row.data is not None) or found.data is None:
-            return False
-        created = instant(found.data["created_at"])
-        return created is not None and created < self._process_after
+    def _outside(self, found: Sequence[Record], known: Known) -> set[str]:
+        """Those created before the process-after date that never were a row with content, here or in a destination."""
+        if (first := self._process_after) is None:
+            return set()
+        early = [each.key for each in found if each.data and (made := instant(each.data["created_at"])) and made < first]
+        rows = known.rows(TASKS, early)
+        return {key for key in early if key not in rows or rows[key].data is None} - known.strangers(TASKS, early)
 
     def _continue(self, walk: Walk, position: Mapping[str, Json], seen: Seen, known: Known) -> tuple[Mapping[str, Json], bool]:
         """Where the list goes on after a page, and whether the source said that this was its end."""
@@ -310,7 +310,7 @@ class Teamwork:
         if key in found or (about["control"] and about["control"] not in found):
             proven = tuple(replace(each, proven=each.gone is None) for each in records)
             kept = Page(proven, ((TASKS, key),), settled=settled, names=name_of.sideloaded)
-            return proof.missed(walk, kept, alone=about["control"] is None)
+            return proof.missed(walk, kept, known, TASKS, key, alone=about["control"] is None)
         why = ("deleted" if about["by"][0] == "shown" else "its task list is deleted") if about["control"] else UNPROVEN
         return Page((_gone(key, why, known),), settled=settled)
 
@@ -377,7 +377,7 @@ def _read_place(walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
     if rest:
         project = place.get("projectId") or (place.get("project") or {}).get("id") or call.about.get("project")
         return Page(wants=(Want("hidden", TASKS, key, {**call.about, "by": rest, "project": project}, walk.id),))
-    return proof.missed(walk, Page(sighted=((TASKS, key),), settled=settled), alone=False)
+    return proof.missed(walk, Page(sighted=((TASKS, key),), settled=settled), known, TASKS, key, alone=False)
 
 
 def _gone(key: str, why: str, known: Known) -> Record:

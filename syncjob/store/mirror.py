@@ -56,7 +56,7 @@ def _count() -> Ready:
 # The statements of every step, made once: putting one together costs more than running it.
 ROWS = Ready(rows.select().where(rows.c.stream == sa.bindparam("stream"), among(rows.c.key)))
 CHILDREN = Ready(rows.select().where(rows.c.stream == sa.bindparam("stream"), rows.c.parent == sa.bindparam("parent")))
-UPSERT_ROWS = Ready(_upsert_rows(), [column.name for column in rows.c if column.name != "listed"])
+UPSERT_ROWS = Ready(_upsert_rows(), [column.name for column in rows.c if column.name not in ("listed", "missed")])
 VERSION = Ready(
     rows.update()
     .where(rows.c.stream == sa.bindparam("stream_"), rows.c.key == sa.bindparam("key_"))

@@ -125,5 +125,8 @@ class KnownTo:
     def stalest(self, walk: int, stream: str) -> Sequence[Row]:
         return self.tx.suspects.stalest(walk, self.source, stream, self.tx.mirror.live(stream))
 
+    def strangers(self, stream: str, keys: Collection[str]) -> frozenset[str]:
+        return self.tx.strangers.among(stream, keys)
+
     def names(self, section: str, keys: Collection[str] | None = None) -> Mapping[str, Json]:
         return self.tx.mirror.names(self.source, section, keys)

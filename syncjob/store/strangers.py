@@ -1,4 +1,4 @@
-"""Strangers: live rows of an adopted destination that the mirror does not know. Whether they are gone, only their source can say."""
+"""Strangers: live rows of an adopted destination of which the mirror has no content. Whether they are gone, only their source can say."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -18,13 +18,14 @@ NOTE = (
     .from_select(
         ["stream", "key"],
         sa.select(sa.bindparam("stream"), ASKED.c.value).where(
-            ~sa.exists().where(rows.c.stream == sa.bindparam("stream"), rows.c.key == ASKED.c.value)
+            ~sa.exists().where(rows.c.stream == sa.bindparam("stream"), rows.c.key == ASKED.c.value, rows.c.data.is_not(None))
         ),
     )
     .on_conflict_do_nothing()
 )
 SETTLE = strangers.delete().where(
-    strangers.c.stream == sa.bindparam("stream_"), sa.exists().where(rows.c.stream == strangers.c.stream, rows.c.key == strangers.c.key)
+    strangers.c.stream == sa.bindparam("stream_"),
+    sa.exists().where(rows.c.stream == strangers.c.stream, rows.c.key == strangers.c.key, rows.c.data.is_not(None)),
 )
 OF_STREAM = sa.select(strangers.c.key).where(strangers.c.stream == sa.bindparam("stream"))
 
@@ -40,7 +41,7 @@ class Strangers:
         self._connection, self._mirror = connection, mirror
 
     def note(self, stream: str, keys: Collection[str]) -> None:
-        """Remember those of a destination's live keys that the mirror does not know."""
+        """Remember those of a destination's live keys that the mirror does not know, or keeps out for their date."""
         self._connection.execute(NOTE, {"stream": stream, "keys": bound(keys)})
 
     def settle(self, stream: str) -> None:
@@ -60,7 +61,7 @@ class Strangers:
 
     def bury(self, stream: str, key: str, *, why: str, at: datetime, observed: int) -> bool:
         """Mark a stranger as deleted, wherever a destination holds it; its content stays what that destination has. False: it is none."""
-        if not self.among(stream, [key]) or self._mirror.rows(stream, [key]):
+        if not self.among(stream, [key]) or any(row.data is not None for row in self._mirror.rows(stream, [key]).values()):
             return False
         gone = Change("out_of_scope", Record(stream, key, {}), digest({}, None), at, why)  # no live row goes, so none is counted
         self._mirror.apply([gone], observed=observed)

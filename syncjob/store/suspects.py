@@ -54,6 +54,12 @@ HELD = _suspects(
     .where(_sighted(sa.literal(CONVERSATIONS), rows.c.parent))
     .where(~sa.exists().where(going.c.stream == CONVERSATIONS, going.c.key == rows.c.parent))  # with which it would go anyway
 )  # a sweep shows the conversation, not that the message is still missing in it
+ENUMERATED: sa.BindParameter[str] = sa.bindparam("enumerated")  # an update needs another name for it than its column's
+SHOWN = rows.update().where(rows.c.stream == ENUMERATED, sa.text("missed > 0"), _sighted(rows.c.stream, rows.c.key)).values(missed=0)
+_mine = wants.c.source == SOURCE, wants.c.walk == WALK, wants.c.kind == SUSPECT, wants.c.stream == ENUMERATED
+MISSED = (
+    rows.update().where(rows.c.stream == ENUMERATED, rows.c.key.in_(sa.select(wants.c.key).where(*_mine))).values(missed=rows.c.missed + 1)
+)
 UNKNOWN = _suspects(sa.select(strangers.c.stream, strangers.c.key).where(strangers.c.stream == STREAM))
 MEET = insert(sightings).from_select(
     ["walk", "stream", "key", "verdict"],
@@ -100,6 +106,8 @@ class Suspects:
         seen = sa.select(sa.exists().where(sightings.c.walk == walk.id, sightings.c.stream == enumerated))
         is_empty = not self._connection.execute(seen).scalar_one()
         self._connection.execute(UNMET, asked | {"stream": enumerated})
+        for counted in (SHOWN, MISSED):
+            self._connection.execute(counted, {"walk": walk.id, "source": source, "enumerated": enumerated})
         for statement in (ORPHANS, HELD, UNKNOWN):
             self._connection.execute(statement, asked | {"stream": walk.stream})
         self._connection.execute(MEET.on_conflict_do_nothing(), asked | {"stream": walk.stream})

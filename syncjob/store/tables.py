@@ -64,8 +64,10 @@ rows = sa.Table(
     sa.Column("deleted_why", Text),
     sa.Column("seq", Integer),
     sa.Column("listed", Integer),  # the request that last showed all its children
+    sa.Column("missed", Integer, nullable=False, server_default="0"),  # how many lists in a row should have shown it, and did not
     sa.Index("rows_by_seq", "seq", unique=True, sqlite_where=sa.text("seq IS NOT NULL")),
     sa.Index("rows_by_parent", "stream", "parent", sqlite_where=sa.text("parent IS NOT NULL")),
+    sa.Index("rows_missed", "stream", "key", sqlite_where=sa.text("missed > 0")),
 )  # fmt: skip
 bodies = sa.Table(
     "bodies", metadata,

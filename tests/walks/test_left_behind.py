@@ -1,6 +1,8 @@
 """What one answer, or a change at an awkward moment, could leave behind: the next sweep finds it, or the walk says what it lacks."""
 
 import json
+import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -12,14 +14,17 @@ from unittest.mock import patch
 import pytest
 
 from syncjob.core.errors import SyncjobError
-from syncjob.core.model import EMAILS
+from syncjob.core.model import EMAILS, TASKS
 from syncjob.core.steps import Rhythm
+from syncjob.delivery import DestinationPart
 from syncjob.sandbox import Fault, Request, Response, Switches
 from syncjob.sandbox.missive.things import User
+from tests.contracts.memory import MemoryDestination
 
 from .bench import POLL, Bench
 
-SUMMER, SPRING = date(2026, 7, 1), date(2026, 1, 1)
+SPRING, SUMMER, AUTUMN = date(2026, 1, 1), date(2026, 7, 1), date(2026, 9, 30)
+"""It is the first of September."""
 
 
 @pytest.fixture
@@ -35,21 +40,27 @@ def make_bench(tmp_path: Path) -> Iterator[Any]:
         bench.close()
 
 
-def ask(bench: Bench, rhythm: Rhythm) -> None:
+def ask(bench: Bench, rhythm: Rhythm, face: str = "missive") -> None:
     """One cycle in which a person asks for something."""
     bench.rhythm = rhythm
     bench.reopen()
     with suppress(SyncjobError):
-        bench.cycle("missive")
+        bench.cycle(face)
     bench.rhythm = Rhythm(POLL)
 
 
-def sweep(bench: Bench) -> None:
-    ask(bench, Rhythm(POLL, sweep_asked=True))
+def sweep(bench: Bench, face: str = "missive") -> None:
+    ask(bench, Rhythm(POLL, sweep_asked=True), face)
 
 
 def resync(bench: Bench) -> None:
     ask(bench, Rhythm(POLL, full_asked=True))
+
+
+def deliver(bench: Bench, destination: MemoryDestination) -> None:
+    part = DestinationPart(destination, bench.store, bench.clock)
+    while part.step() is None:
+        pass
 
 
 def step_until_a_walk(bench: Bench, **found: Any) -> None:
@@ -78,6 +89,55 @@ def test_a_date_that_moves_back_during_a_backfill_lets_all_in(make_bench: Any, f
     bench.reopen()
     bench.run(face)
     assert bench.differences_of(what) == []
+
+
+@pytest.mark.parametrize("first", [SPRING, None])
+@pytest.mark.parametrize(("face", "what"), [("missive", "email"), ("teamwork", "task")])
+def test_a_date_that_moves_forward_and_back_keeps_nothing_out(make_bench: Any, first: date | None, face: str, what: str) -> None:
+    bench = make_bench(process_after=first)
+    bench.run(face)
+    bench.process_after = AUTUMN
+    bench.reopen()
+    bench.sandbox.world.teamwork.add_task("met with the later date")
+    bench.sandbox.world.missive.add_conversation(messages=2)
+    for _ in range(2):
+        bench.cycle(face, wait=3600)
+    assert bench.differences_of(what) == []
+    bench.process_after = first
+    bench.reopen()
+    bench.cycle(face)
+    assert bench.differences_of(what) == []
+
+
+@pytest.mark.parametrize(("face", "stream", "count"), [("missive", EMAILS, {"conversations": 8}), ("teamwork", TASKS, {"tasks": 30})])
+def test_what_a_destination_holds_from_before_the_date_stays_current_in_a_new_mirror(
+    make_bench: Any, tmp_path: Path, face: str, stream: str, count: dict[str, int]
+) -> None:
+    bench = make_bench(**count)
+    bench.run(face)
+    destination = MemoryDestination("memory", bench.clock)
+    deliver(bench, destination)
+    before = list(destination.live(stream))
+    bench.store.close()
+    shutil.rmtree(tmp_path / "spool")
+    (tmp_path / "mirror.db").unlink()
+    bench.process_after = AUTUMN
+    bench.open()
+    bench.run(face)
+    deliver(bench, destination)
+    gone, *_, edited = before
+    if face == "teamwork":
+        bench.sandbox.world.teamwork.delete_task(int(gone))
+        bench.sandbox.world.teamwork.edit_task(int(edited), name="edited now")
+    else:
+        bench.sandbox.world.missive.delete_message(gone)
+        bench.sandbox.world.missive.edit_message(edited, subject="edited now")
+    for _ in range(2):
+        sweep(bench, face)
+        deliver(bench, destination)
+    was, now = destination.rows(stream, keys=[gone]), destination.rows(stream, keys=[edited])
+    assert [row["deleted"] for row in was] == [True]
+    assert ["edited now" in row.values() for row in now] == [True]
 
 
 def test_a_resync_asked_for_while_another_full_walk_is_open_comes_after_it(make_bench: Any) -> None:
@@ -181,6 +241,22 @@ def test_messages_that_no_list_can_show_do_not_keep_sweeps_from_finding_what_is_
         sweep(bench)
         assert "more than 10 messages of conversation" in bench.walks(EMAILS)[-1]["error"]
         assert [line for line in bench.differences_of("email") if "too many" in line] == []
+
+
+def test_tasks_that_no_list_shows_do_not_keep_sweeps_from_finding_what_is_gone(make_bench: Any) -> None:
+    bench = make_bench(tasks=400)
+    bench.run("teamwork")
+    teamwork = bench.sandbox.world.teamwork
+    projects = Counter(teamwork.project_of(teamwork.tasks[int(key)]).id for key in bench.sandbox.truth.tasks())
+    unlisted, gone, *_ = (project for project, count in projects.most_common() if count >= 10)
+    teamwork._change_project(unlisted, template=True)
+    teamwork.delete_project(gone)
+    sweep(bench, "teamwork")
+    assert "showed nothing of 10 records that are there" in bench.walks(TASKS)[-1]["error"]
+    sweep(bench, "teamwork")
+    kept = {key for key in bench.held(TASKS) if teamwork.project_of(teamwork.tasks[int(key)]).id in (gone, unlisted)}
+    assert {teamwork.project_of(teamwork.tasks[int(key)]).id for key in kept} == {unlisted}
+    assert bench.walks(TASKS)[-1]["error"] is None
 
 
 @pytest.mark.parametrize("status", [404, 403])

@@ -162,6 +162,7 @@ def test_a_sweep_finds_what_is_gone_elsewhere_while_live_ones_are_out_of_sight(t
     for key in keys[:35]:
         bench.sandbox.world.missive.add_comment(key)
     bench.sandbox.world.missive.revoke_access(keys[40])
+    sweep(bench)  # it misses so many that it believes nothing of its list; the next one knows them
     sweep(bench)
     assert bench.differences_of("email") == []
     assert bench.walks(EMAILS)[-1]["error"]
