@@ -135,14 +135,18 @@ def _has_its_count(about: Mapping[str, Json], known: Known) -> bool:
 
 
 def _noted(about: Mapping[str, Json], key: str, known: Known, *, whole: bool, short: bool) -> str:
-    """The version to note after a list, with a mark where more has to be read. A second list that is short is believed: a count may
-    be wrong for ever. One that was cut is read by each sweep, which tells so."""
+    """The version to note after a list, with a mark where more has to be read. Of lists that are short the third is believed: a count
+    may be wrong for ever. One that was cut is read by each sweep, which tells so."""
     version: str = about["version"]
-    cut = about.get("cut")
-    mark = SHORT if short or cut else "" if whole or about.get("whole") else BELOW
     row = known.rows(CONVERSATIONS, [key]).get(key)
-    is_second = mark == SHORT and not cut and row is not None and row.version == version + SHORT
-    return version + mark if version and not is_second else version
+    before = row.version.removeprefix(version) if row and row.version else ""
+    if about.get("cut"):
+        mark = SHORT
+    elif short:
+        mark = {"": SHORT, SHORT: SHORT + SHORT, SHORT + SHORT: ""}.get(before, SHORT)
+    else:
+        mark = "" if whole or about.get("whole") else BELOW
+    return version + mark if version else version
 
 
 def _is_doubtful(walk: Walk, key: str, known: Known) -> bool:

@@ -214,8 +214,8 @@ class Judge:
         self, rows: Mapping[tuple[str, str], Mapping[str, Any]], first: float, last: float, excused: set[str]
     ) -> Iterator[str]:  # fmt: skip
         world = self._machine.sandbox.world.missive
-        held = {key: row["parent"] for (stream, key), row in rows.items() if stream == EMAILS and row["deleted_at"] is None}
-        evened = {parent for key, parent in held.items() if key not in self._chronicle.rows[EMAILS]}  # one gone, one late: an equal count
+        lost = [row for (stream, key), row in rows.items() if stream == EMAILS and key not in self._chronicle.rows[EMAILS]]
+        evened = {row["parent"] for row in lost if row["deleted_at"] is None or _since_it_was_active(row, world)}  # an equal count
         for key in self._chronicle.rows[EMAILS].keys() - excused:
             conversation = world.conversations[world.messages[key].conversation_id]
             stamp = conversation.last_activity_at
@@ -348,3 +348,10 @@ def _clean(value: Any) -> Any:
 
 def _may_be_nameless(value: Any) -> bool:
     return not value or isinstance(value, list)
+
+
+def _since_it_was_active(row: Mapping[str, Any], world: Any) -> bool:
+    """Whether an email went in the second in which its conversation was active last, or later."""
+    conversation = world.conversations.get(row["parent"])
+    active = conversation and datetime.fromtimestamp(conversation.last_activity_at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return bool(active) and row["deleted_at"][:19] >= active

@@ -206,6 +206,36 @@ def test_a_mail_whose_look_up_is_refused_once_is_suspected_again(make_bench: Any
     assert bench.differences_of("email") == []
 
 
+def test_messages_that_two_lists_left_out_are_found_by_the_next(make_bench: Any) -> None:
+    bench = make_bench()
+    key = threads(bench, 3)[1]
+    for _ in range(5):
+        bench.sandbox.world.missive.add_message(key)
+    bench.sandbox.faults.always(f"/v1/conversations/{key}/messages", Fault("rows missing"))
+    bench.cycle("missive")
+    with patch("syncjob.sources.missive.in_turn", return_value=[]):
+        sweep(bench)
+        bench.sandbox.faults.clear()
+        assert bench.differences_of("email") != []
+        sweep(bench)
+    assert bench.differences_of("email") == []
+
+
+def test_a_count_that_is_wrong_for_ever_is_believed_in_the_end(make_bench: Any) -> None:
+    bench = make_bench(switches=Switches(missive_delete_lowers_count=False))
+    missive, key = bench.sandbox.world.missive, threads(bench, 3)[1]
+    missive.delete_message(missive.conversations[key].message_ids[0])
+    missive.add_comment(key)
+    with patch("syncjob.sources.missive.in_turn", return_value=[]):
+        asked = []
+        for _ in range(5):
+            before = len(bench.sandbox.log)
+            sweep(bench)
+            asked.append(sum(each.path.endswith("/messages") for each in bench.sandbox.log[before:]))
+    assert bench.differences_of("email") == []
+    assert asked[-2:] == [0, 0]
+
+
 def test_what_went_from_the_trash_is_found_though_its_conversation_came_back_during_a_sweep(make_bench: Any) -> None:
     bench = make_bench(switches=Switches(missive_delete_lowers_count=False))
     missive, keys = bench.sandbox.world.missive, threads(bench, 12)
