@@ -201,8 +201,8 @@ def merge_deletes() -> list[Any]:
     """A conversation that answers as another one is gone, and its messages stay its own wherever they are listed."""
     must_read, look = missive_threads._must_read, Missive._look_at_conversation
 
-    def fixed(walk: Any, message: Any, row: Any, conversation: str, seen: Any) -> bool:
-        return must_read(walk, message, row and replace(row, parent=conversation), conversation, seen)
+    def fixed(message: Any, row: Any, conversation: str, seen: Any, *, reread: bool) -> bool:
+        return must_read(message, row and replace(row, parent=conversation), conversation, seen, reread=reread)
 
     def rash(source: Missive, walk: Any, key: str, answer: Any, known: Any) -> Page | None:
         page = look(source, walk, key, answer, known)
