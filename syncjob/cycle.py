@@ -18,7 +18,7 @@ from syncjob.core.ports import Clock, Source
 from syncjob.core.steps import Absorb, Ask, Begin, Conclude, Finish, Identify, Rest, Rhythm, Standing, Turn, back_off, next_step
 from syncjob.postpone import Postponed, take_over
 from syncjob.spool import Leaf, Spool, UnknownLeaf, observation
-from syncjob.store.store import KnownTo, Store, Tx
+from syncjob.store.store import KnownTo, Store
 
 TRUSTED_SKEW = timedelta(days=1)
 
@@ -40,7 +40,7 @@ class SourcePart:
         self._changes_at: datetime | None = None
         self._not_before: datetime | None = None
         self._failures = 0
-        self._hinted = False
+        self._hinted = self._is_dated = False
         self._postponed = Postponed(source.name, store)
         with store.read() as tx:
             newest = max([int(tx.mirror.meta("observed")), *(observation(path) for path in spool.leaves())])
@@ -49,6 +49,7 @@ class SourcePart:
     def step(self) -> Rest | None:
         """Do the next thing. Raises SyncjobError when it could not be done; nothing is lost then."""
         now = self._clock.now()
+        self._note_date()
         standing = self._standing(now)
         step = next_step(now, standing, self._rhythm)
         match step:
@@ -161,7 +162,6 @@ class SourcePart:
         """Open a walk. A changes walk starts an overlap before the checkpoint; the others have no `since`."""
         stream = self.source.stream
         with self._store.begin() as tx:
-            self._note_date(tx)
             checkpoint = tx.walks.stream(stream)["checkpoint"]
             since = checkpoint - self._overlap if kind == "changes" and checkpoint else None
             waiting = [walk for walk in tx.walks.open(stream) if walk.kind == kind == "changes"]
@@ -177,13 +177,17 @@ class SourcePart:
             self._hinted = False  # nothing is asked yet: a hint from here on means one more walk
             self._postponed.new_cycle()
 
-    def _note_date(self, tx: Tx) -> None:
+    def _note_date(self) -> None:
         """Remember the latest process-after date that anything is read with: what it keeps out, a later full walk has to let in."""
-        stream, date = self.source.stream, self._process_after or NO_DATE
-        if known := tx.walks.stream(stream)["process_after"]:
-            tx.walks.set_stream(stream, process_after=max(known, date))
-        for walk in tx.walks.open(stream):
-            tx.walks.update(walk.id, process_after=max(walk.process_after or NO_DATE, date))
+        if self._is_dated or self._process_after is None:
+            return
+        stream, date = self.source.stream, self._process_after
+        with self._store.begin() as tx:
+            if known := tx.walks.stream(stream)["process_after"]:
+                tx.walks.set_stream(stream, process_after=max(known, date))
+            for walk in tx.walks.open(stream):
+                tx.walks.update(walk.id, process_after=max(walk.process_after or NO_DATE, date))
+        self._is_dated = True
 
     def _fetch(self, call: Call, walk: Walk | None) -> None:
         """One request: its answer is durable in the spool before anything is decided about it."""

@@ -60,8 +60,8 @@ def onward(position: Mapping[str, Json], seen: Seen, met: Collection[str]) -> tu
     fresh += position["fresh"]
     if not ended and not beyond:
         return {**position, "page": position["page"] + 1, "fresh": fresh, "order": order, "promised": seen.promised}, False
-    quiet = 0 if fresh else position.get("quiet", 0) + 1
-    if fresh or (order != position.get("before") and quiet < QUIET_PASSES):
+    quiet, enough = 0 if fresh else position.get("quiet", 0) + 1, 1 if position.get("whole") else QUIET_PASSES
+    if passing == 1 or fresh or (order != position.get("before") and quiet < enough):
         return again({**position, "before": order, "quiet": quiet}), False
     return (position, True) if ended or last is None else (_step(seen, last), False)
 

@@ -39,6 +39,7 @@ from syncjob.sources import proof
 from syncjob.sources.mails import MERGED, Conversation, Message, conversation_record, email_record, in_conversation
 from syncjob.sources.missive_threads import INHERITED, read_thread, thread_call
 from syncjob.sources.missive_wants import (
+    SHORT,
     emails_of,
     in_turn,
     live_emails,
@@ -255,9 +256,8 @@ class Missive:
         """What the own page of a conversation or a message says; None: there is none."""
         if answer.status in (404, 410):
             return None
-        if answer.status != 200 and stream == EMAILS:  # of a conversation the next sweep asks again; its list has to be in doubt
-            row = known.rows(EMAILS, [key]).get(key)
-            return Page(inaccessible=((stream, key),), versions=((CONVERSATIONS, row.parent, ""),) if row and row.parent else ())
+        if answer.status != 200 and stream == EMAILS:
+            return Page(inaccessible=((stream, key),), versions=_doubted(key, known))
         if answer.status != 200:
             return Page(inaccessible=((stream, key), *live_emails(key, known)))
         if stream == CONVERSATIONS:
@@ -300,6 +300,13 @@ class Missive:
         me, others = _me(known), homes - told.keys() - known_ones.keys()
         unknown = {key: conversation_record(Conversation(id=key), me, box="all") for key in others}
         return {**unknown, **told, **known_ones, **{key: record for key, record in told.items() if record.proven}}
+
+
+def _doubted(message: str, known: Known) -> tuple[tuple[str, str, str], ...]:
+    """The version to note of a message's conversation, so that the next sweep lists it again."""
+    rows = known.rows(EMAILS, [message]).values()
+    homes = known.rows(CONVERSATIONS, [row.parent for row in rows if row.parent]).values()
+    return tuple((CONVERSATIONS, home.key, unmarked(home.version) + SHORT) for home in homes if home.version)
 
 
 def _users(answers: Sequence[Answer]) -> dict[str, dict[str, Json]]:

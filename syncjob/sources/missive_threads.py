@@ -76,11 +76,12 @@ def _sort_out(
     sighted: list[tuple[str, str]] = []
     wants: list[Want] = []
     conversation, seen = about["key"], set(about["seen"])
+    reread = about.get("reread", False) or (walk is not None and walk.reread)
     for message in found:
         row = rows.get(message.id)
         if message.id in outside:
             records.append(Record(EMAILS, message.id, None, message.version(), parent=conversation))
-        elif _must_read(message, row, conversation, seen, reread=about.get("reread", False)):
+        elif _must_read(message, row, conversation, seen, reread=reread):
             wants.append(body(message.id, conversation, walk.id if walk else None, relisted=about.get("relisted", False)))
         else:
             sighted.append((EMAILS, message.id))

@@ -63,10 +63,11 @@ def rejection(stream: str, raw: Json, error: Exception | str) -> Rejection:
 
 def times_of(rejected: Sequence[Rejection], *names: str) -> list[int]:
     """The times of records that cannot be read, as far as they have one: a list goes on below these too. Of each the first of these
-    fields that is a number of seconds; not of drafts, which have no place among the others."""
+    fields that it has; not of drafts, which have no place among the others."""
     raws = [json.loads(each.raw) for each in rejected]
     found = [[raw.get(name) for name in names] for raw in raws if isinstance(raw, dict) and not raw.get("draft")]
-    return [next(time for time in each if type(time) is int) for each in found if any(type(time) is int for time in each)]
+    first = [next((value for value in values if value is not None), None) for values in found]
+    return [time for time in first if type(time) is int and time > 0]
 
 
 def reason(error: Exception | str) -> str:

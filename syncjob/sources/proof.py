@@ -75,9 +75,10 @@ def read(walk: Walk, asked: Call, answer: Answer, known: Known, look: Look) -> P
 def missed(walk: Walk, page: Page, known: Known, stream: str, key: str, *, alone: bool) -> Page:
     """The page of a record that is there, though the list did not show it. A list that missed several, or one and showed
     nothing at all (`alone`), is not worth believing: the walk ends without the rest of its suspects. What the list before
-    did not show either is not counted: some are in no list, and others shall be found to be gone all the same."""
+    did not show either is not counted, nor what is suspected because a destination holds it: some are in no list, and others
+    shall be found to be gone all the same."""
     row = known.rows(stream, [key]).get(key)
-    if row and row.missed > 1:
+    if not alone and (row is None or row.data is None or row.missed > 1):
         return page
     count = walk.position.get("missed", 0) + 1
     wrong = f"its list showed nothing of {count} records that are there" if alone or count >= MISSED else None

@@ -216,11 +216,12 @@ class Teamwork:
         if sections := Names({}, needed(tasks), known).doubtful - set(call.about.get("named", ())):  # what is fetched is judged by them
             return Page(position=ask_names(sections, call.about))
         rows, tags = known.rows(TASKS, [str(task.id) for task in tasks]), known.names("tags")
+        strange = known.strangers(TASKS, [key for key, row in rows.items() if row.data is None])
         outside, same, wants = [], [], []
         for task in tasks:
             key = str(task.id)
             row = rows.get(key)
-            if row is None or row.deleted_at or _differs(task, row, tags):
+            if row is None or row.deleted_at or key in strange or _differs(task, row, tags):
                 wants.append(Want("fetch", TASKS, key, walk=walk.id))
             elif row.data is None:
                 outside.append(Record(TASKS, key, None, row.version))

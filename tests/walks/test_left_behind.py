@@ -140,6 +140,63 @@ def test_what_a_destination_holds_from_before_the_date_stays_current_in_a_new_mi
     assert ["edited now" in row.values() for row in now] == [True]
 
 
+def test_what_a_destination_holds_from_before_the_date_is_fetched_by_the_hundred(make_bench: Any, tmp_path: Path) -> None:
+    bench = make_bench(tasks=150)
+    bench.run("teamwork")
+    destination = MemoryDestination("memory", bench.clock)
+    deliver(bench, destination)
+    bench.store.close()
+    shutil.rmtree(tmp_path / "spool")
+    (tmp_path / "mirror.db").unlink()
+    bench.process_after = AUTUMN
+    bench.open()
+    bench.run("teamwork")
+    deliver(bench, destination)
+    before = len(bench.sandbox.log)
+    sweep(bench, "teamwork")
+    assert bench.walks(TASKS)[-1]["complete"]
+    assert len(bench.sandbox.log) - before <= 5
+    with bench.store.read() as tx:
+        assert tx.strangers.some(TASKS) == []
+
+
+def test_a_poll_that_goes_on_with_a_later_date_keeps_nothing_out_for_good(make_bench: Any) -> None:
+    bench = make_bench()
+    threads(bench, 3)
+    bench.sandbox.world.missive.add_conversation(messages=2)
+    bench.clock.at += 61
+    step_until_a_walk(bench, kind="changes")
+    bench.process_after = AUTUMN
+    bench.reopen()
+    while any(walk["finished_at"] is None for walk in bench.walks(EMAILS)):
+        bench.parts["missive"].step()
+    bench.process_after = None
+    bench.reopen()
+    bench.cycle("missive", wait=900)
+    assert bench.differences_of("email") == []
+
+
+@pytest.mark.parametrize("face", ["missive", "teamwork"])
+def test_a_list_that_is_always_empty_costs_one_look_up(make_bench: Any, face: str) -> None:
+    bench = make_bench(tasks=40, conversations=20)
+    bench.run(face)
+    respond = bench.sandbox.respond
+
+    def left_out(request: Request) -> Response:
+        response = respond(request)
+        if not request.path.endswith(("/tasks.json", "/conversations")) or "ids" in request.params:
+            return response
+        payload = json.loads(response.body)
+        return replace(response, body=json.dumps(payload | {name: [] for name in ("tasks", "conversations") if name in payload}).encode())
+
+    with patch.object(bench.sandbox, "respond", left_out):
+        for _ in range(3):
+            before = len(bench.sandbox.log)
+            sweep(bench, face)
+            assert len(bench.sandbox.log) - before <= 12
+            assert "showed nothing" in bench.walks(EMAILS if face == "missive" else TASKS)[-1]["error"]
+
+
 def test_a_resync_asked_for_while_another_full_walk_is_open_comes_after_it(make_bench: Any) -> None:
     bench = make_bench(conversations=12, process_after=SUMMER, switches=Switches(missive_edit_moves_updated_at=False))
     bench.run("missive")
@@ -206,6 +263,20 @@ def test_a_mail_whose_look_up_is_refused_once_is_suspected_again(make_bench: Any
     assert bench.differences_of("email") == []
 
 
+def test_a_mail_whose_look_up_is_always_refused_costs_a_quiet_poll_nothing(make_bench: Any) -> None:
+    bench = make_bench()
+    missive, key = bench.sandbox.world.missive, threads(bench, 12)[9]
+    gone = missive.conversations[key].message_ids[1]
+    missive.delete_message(gone)
+    missive.add_comment(key)
+    bench.sandbox.faults.always(f"/v1/messages/{gone}", Fault("403"))
+    bench.cycle("missive", wait=600)
+    before = len(bench.sandbox.log)
+    bench.cycle("missive", wait=600)
+    assert len(bench.sandbox.log) - before == 2
+    assert gone in bench.held(EMAILS)
+
+
 def test_messages_that_two_lists_left_out_are_found_by_the_next(make_bench: Any) -> None:
     bench = make_bench()
     key = threads(bench, 3)[1]
@@ -219,21 +290,6 @@ def test_messages_that_two_lists_left_out_are_found_by_the_next(make_bench: Any)
         assert bench.differences_of("email") != []
         sweep(bench)
     assert bench.differences_of("email") == []
-
-
-def test_a_count_that_is_wrong_for_ever_is_believed_in_the_end(make_bench: Any) -> None:
-    bench = make_bench(switches=Switches(missive_delete_lowers_count=False))
-    missive, key = bench.sandbox.world.missive, threads(bench, 3)[1]
-    missive.delete_message(missive.conversations[key].message_ids[0])
-    missive.add_comment(key)
-    with patch("syncjob.sources.missive.in_turn", return_value=[]):
-        asked = []
-        for _ in range(5):
-            before = len(bench.sandbox.log)
-            sweep(bench)
-            asked.append(sum(each.path.endswith("/messages") for each in bench.sandbox.log[before:]))
-    assert bench.differences_of("email") == []
-    assert asked[-2:] == [0, 0]
 
 
 def test_what_went_from_the_trash_is_found_though_its_conversation_came_back_during_a_sweep(make_bench: Any) -> None:
