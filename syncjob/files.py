@@ -5,11 +5,12 @@ signed and expire, so each comes fresh from its message, right before it is used
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
 from syncjob.blobs import Blob, Blobs
-from syncjob.core.errors import SyncjobError
+from syncjob.core.errors import Forbidden, SyncjobError
 from syncjob.core.model import EMAILS, Answer, Call, Json, WalkKind, Wanted
 from syncjob.core.ports import Clock
 from syncjob.core.steps import Rest
@@ -130,9 +131,11 @@ class FilesPart:
         return bool(wanted)
 
     def _show(self, each: Wanted, record: str, links: Mapping[str, str], shown: AirtableFiles) -> None:
-        """Put a file into its record, exactly once: what was begun before is looked for first."""
+        """Put a file into its record, exactly once: what was begun before is looked for first, and whatever a record may hold that was
+        there before this mirror."""
         name = _shown_name(each)
-        if each.record == record and each.stage != "wanted" and self._is_there(each, name, shown.held(record)):
+        is_begun = each.record == record and each.stage != "wanted"
+        if (is_begun or shown.is_adopted()) and self._is_there(replace(each, record=record), name, shown.held(record)):
             return None
         content = self._content(each, links)
         if content is None:
@@ -202,15 +205,24 @@ class FilesPart:
         return links[each.attachment]
 
     def _links(self, wanted: Sequence[Wanted]) -> Mapping[str, str]:
-        """Fresh links, from the messages. Where one of several is gone, the API may refuse them all: then one by one."""
+        """Fresh links, from the messages. Where one of several is gone or out of reach, the API may refuse them all: then one by one.
+
+        Raises Forbidden where it refuses each of them.
+        """
         emails = sorted({each.email for each in wanted})
         if not emails:
             return {}
-        answer = self._api.get(Call("links", f"/messages/{','.join(emails)}", accept=(404,)), "full")
-        if answer.status == 404:
-            alone = [] if len(emails) == 1 else [self._links([each]) for each in wanted]
-            return {attachment: link for links in alone for attachment, link in links.items()}
-        return _links_in(answer.payload or {})
+        answer = self._ask(emails)
+        if answer.status == 200 or len(emails) == 1:
+            return _links_in(answer)
+        alone = [self._ask([email]) for email in emails]
+        if all(each.status == 403 for each in alone):
+            hint = "see that the key's user may read them; the next run asks again"
+            raise Forbidden(f"{NAME}: access to each of {len(emails)} messages is refused", hint=hint)
+        return {attachment: link for each in alone for attachment, link in _links_in(each).items()}
+
+    def _ask(self, emails: Sequence[str]) -> Answer:
+        return self._api.get(Call("links", f"/messages/{','.join(emails)}", accept=(400, 403, 404, 410)), "full")
 
     def _later(self, each: Wanted, error: str, **more: Json) -> None:
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2**each.tries)
@@ -218,9 +230,9 @@ class FilesPart:
             tx.files.set(each.attachment, tries=each.tries + 1, not_before=self._clock.now() + wait, error=error, **more)
 
 
-def _links_in(answer: Json) -> Mapping[str, str]:
-    """The link of every attachment in an answer: of one message, or of several."""
-    messages = answer.get("messages")
+def _links_in(answer: Answer) -> Mapping[str, str]:
+    """The link of every attachment in an answer: of one message, or of several. None in a refusal."""
+    messages = (answer.payload or {}).get("messages") if answer.status == 200 else None
     found = messages if isinstance(messages, list) else [messages]
     items = [item for message in found if isinstance(message, dict) for item in message.get("attachments") or ()]
     return {item["id"]: item["url"] for item in items if isinstance(item, dict) and item.get("id") and item.get("url")}

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import sqlite3
 import stat
 import threading
@@ -300,3 +301,26 @@ def test_later_and_later(base: Desk) -> None:
         tries, not_before = mirror.execute("SELECT tries, not_before FROM files").fetchone()
     assert tries == 1
     assert datetime.fromisoformat(not_before) - datetime.now(UTC) > timedelta(minutes=4)
+
+
+def test_a_message_out_of_reach_keeps_no_other_file_waiting(desk: Desk) -> None:
+    emails = [desk.mail(desk.item(10, f"{number}.txt")) for number in range(15)]
+    desk.once(ATTACHMENTS="off")
+    desk.sandbox.faults.always(f"messages/[^/]*{min(emails)}", Fault(Kind.FORBIDDEN))
+    desk.once()
+    assert len(desk.kept()) == 14
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_files_that_a_record_shows_already_are_not_sent_again(base: Desk, *, lost: bool) -> None:
+    """Neither where the state folder was lost, nor where it was set back to before they were sent."""
+    base.mail(base.item(10, "before"))
+    base.once()
+    shutil.copytree(base.folder / "state", base.folder / "backup")
+    email = base.mail(base.item(300, "a.txt"), base.item(7, "b.txt"), base.item(300, "a.txt"))
+    base.once()
+    shutil.rmtree(base.folder / "state")
+    if not lost:
+        (base.folder / "backup").rename(base.folder / "state")
+    assert base.once().exit == 0
+    assert sorted(item["filename"] for item in base.shown(email)) == ["a.txt", "a.txt", "b.txt"]

@@ -19,6 +19,7 @@ from syncjob.core.ports import Clock, Ledger
 from syncjob.core.tables import SQL_TABLES
 from syncjob.destinations.airtable_api import RECORD_ID, AirtableApi, TooLarge, Unprocessable
 from syncjob.destinations.airtable_cells import cells, hashed, shown
+from syncjob.destinations.airtable_files import ADOPTED
 from syncjob.destinations.airtable_tables import AirtableTables
 
 log = logging.getLogger("syncjob")
@@ -29,6 +30,7 @@ SELECTS = ("singleSelect", "multipleSelects")
 FULL = re.compile(r"\b(records?|rows?)\b.*\blimit|\blimit\b.*\b(records?|rows?)\b|ROW_LIMIT", re.IGNORECASE)
 """No document says how Airtable refuses one record too many; its messages do speak of it."""
 
+LEFT_OUT = ": its choices were left out; let the token's user make choices, or make it by hand"
 UNHASHED = ""
 """Equal to no rendering: the record is written again when its row comes by."""
 
@@ -75,6 +77,8 @@ class AirtableDestination:
         refused = list[Rejection]()
         written = 0
         try:
+            if batch.rows and not self.tables.are_known():
+                self._look()
             for stream, rows in groupby(sorted(batch.rows, key=attrgetter("stream")), key=attrgetter("stream")):
                 outgoing = self._outgoing(stream, list(rows), refused, by_content=by_content)
                 if outgoing and self.tables.is_stale():
@@ -97,6 +101,9 @@ class AirtableDestination:
         try:
             self._upsert(row.stream, [_Outgoing(row, cells(row, types), record)])
         except (Unprocessable, TooLarge) as error:
+            if record and isinstance(error, Unprocessable) and error.type == NO_ROW:
+                self._ledger.strike(row.stream, [row.key])
+                return self.rewrite(row)
             raise Rejected(f"refused by Airtable: {error}") from None
 
     def check(self) -> str:
@@ -154,9 +161,10 @@ class AirtableDestination:
             raise _Reshaped
 
     def _ten(self, stream: str, rows: Sequence[_Outgoing]) -> list[Rejection]:
-        """Write ten rows; those that are refused. What is refused for all of them is no fault of theirs: Transient."""
+        """Write ten rows; those that are refused. What is refused for all of them is no fault of theirs: Transient. But where
+        their choices alone were left out, the table takes rows."""
         bad = self._write(stream, rows)
-        if len(bad) == len(rows) > 1:
+        if len(bad) == len(rows) > 1 and not any(each.error.endswith(LEFT_OUT) for each in bad):
             raise Transient(f"Airtable refused every row of a request: {bad[0].error}", hint="nothing is lost; see what it says")
         return bad
 
@@ -191,7 +199,9 @@ class AirtableDestination:
             | ({"id": each.record} if each.record else {})
             for each in rows
         ]
-        ids = self._api.upsert(shape.table, records, shape.names[SQL_TABLES[stream].key])
+        ids, made = self._api.upsert(shape.table, records, shape.names[SQL_TABLES[stream].key])
+        if any(each.record is None and id_ not in made for each, id_ in zip(rows, ids, strict=True)):
+            self._ledger.note(ADOPTED, True)  # before the records are known: it is not forgotten by a crash
         hashes = [UNHASHED if leave_out else hashed(each.cells) for each in rows]
         self._ledger.enter(stream, {each.key: Entry(id_, hash_) for each, id_, hash_ in zip(rows, ids, hashes, strict=True)})
 
@@ -213,9 +223,9 @@ class AirtableDestination:
         said = error.message
         if error.type == NO_CHOICE:
             types = self.tables[stream].types
-            with suppress(Unprocessable):
+            with suppress(Unprocessable, TooLarge):
                 self._upsert(stream, [each], leave_out=[name for name, type_ in types.items() if type_ in SELECTS])
-                said += ": its choices were left out; let the token's user make choices, or make it by hand"
+                said += LEFT_OUT
         return [_rejection(each, said)]
 
     # --- reading ---
@@ -226,7 +236,9 @@ class AirtableDestination:
         key, deleted = (shape.names[name] for name in (SQL_TABLES[stream].key, "deleted"))
         records = self._by_key(stream, self._api.pages(shape.table, [key, deleted]))
         known = self._ledger.entries(stream, records)
-        self._ledger.enter(stream, {each: Entry(found["id"], UNHASHED) for each, found in records.items() if each not in known})
+        if strange := {each: Entry(found["id"], UNHASHED) for each, found in records.items() if each not in known}:
+            self._ledger.note(ADOPTED, True)
+            self._ledger.enter(stream, strange)
         return {each: bool(found["fields"].get(deleted)) for each, found in records.items()}
 
     def _read(self, stream: str, keys: Sequence[str]) -> dict[str, tuple[str, dict[str, Json]]]:

@@ -7,7 +7,7 @@ an error becomes is decided here, as `sources.api` does it. Nothing is imported 
 import base64
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -94,14 +94,18 @@ class AirtableApi:
         """Make a field. Raises Unprocessable."""
         self._call(lambda: self._api.post(self._meta("tables", table, "fields"), json=dict(field)))
 
-    def upsert(self, table: str, records: Sequence[Mapping[str, Json]], key: str) -> list[str]:
-        """Write at most ten records, all or none; their ids in the same order. Raises Unprocessable and TooLarge."""
+    def upsert(self, table: str, records: Sequence[Mapping[str, Json]], key: str) -> tuple[list[str], Collection[str]]:
+        """Write at most ten records, all or none; their ids in the same order, and the ids of those that were made.
 
-        def send() -> list[str]:
-            written = self._table(table).batch_upsert([dict(each) for each in records], [key], typecast=True)["records"]
+        Raises Unprocessable and TooLarge.
+        """
+
+        def send() -> tuple[list[str], Collection[str]]:
+            answer = self._table(table).batch_upsert([dict(each) for each in records], [key], typecast=True)
+            written = answer["records"]
             if [record["fields"].get(key) for record in written] != [record["fields"][key] for record in records]:
                 raise ValueError  # not the answer to what was asked: a wrong id would be written to for ever
-            return [record["id"] for record in written]
+            return [record["id"] for record in written], answer["createdRecords"]
 
         return self._call(send, large=True)
 

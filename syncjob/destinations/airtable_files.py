@@ -11,6 +11,8 @@ from syncjob.destinations.airtable_api import AirtableApi, TooLarge, Unprocessab
 from syncjob.destinations.airtable_fields import FILES
 
 MOST_BYTES = 5_000_000
+ADOPTED = "adopted"
+"""The ledger's note that a record was met which it did not make."""
 
 
 class NotTaken(Exception):
@@ -44,6 +46,10 @@ class AirtableFiles:
             self._api.update(self._table, record, {FILES.name: [*kept, {"url": url, "filename": name}]})
         except (Unprocessable, TooLarge) as error:
             raise NotTaken(str(error)) from None
+
+    def is_adopted(self) -> bool:
+        """Whether there were records before this mirror: they may show its files already."""
+        return bool(self._ledger.recall(ADOPTED))
 
     def close(self) -> None:
         """Let go of the connection."""

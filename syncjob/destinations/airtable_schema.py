@@ -12,11 +12,12 @@ INIT = "python -m syncjob init airtable"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One table as it is: its id, the name and the type of the field of each column."""
+    """One table as it is: its id, the name, the type and the id of the field of each column."""
 
     table: str
     names: Mapping[str, str]
     types: Mapping[str, str]
+    ids: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,9 @@ def documented(stream: str, *, files: bool) -> list[Field]:
 def _shape(stream: str, table: Json) -> Shape:
     types = _fields(table)
     known = [each for each in FIELDS[stream] if each.name in types and accepts(stream, each, types[each.name])]
-    return Shape(table["id"], {each.column: each.name for each in known}, {each.column: types[each.name] for each in known})
+    id_of = {each["name"]: each["id"] for each in table["fields"]}
+    names, kinds = {each.column: each.name for each in known}, {each.column: types[each.name] for each in known}
+    return Shape(table["id"], names, kinds, {column: id_of[name] for column, name in names.items()})
 
 
 def _problems(stream: str, name: str, table: Json, *, files: bool) -> list[str]:

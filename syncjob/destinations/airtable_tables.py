@@ -22,6 +22,7 @@ class AirtableTables:
         self._api, self._ledger, self._clock = api, ledger, clock
         self.names, self._files, self._place = names, files, [base, dict(names)]
         self._shapes: dict[str, Shape] = {}
+        self._before: dict[str, Shape] = {}
         self.looked = False
 
     def is_ours(self) -> bool:
@@ -37,14 +38,18 @@ class AirtableTables:
             self._ledger.stand(None)
             self._ledger.note("place", self._place)
         kept = self._ledger.recall("shapes") or {}
-        seen = kept.get("shapes", {}) if kept.get("files") == self._files else {}
-        self._shapes = {stream: Shape(**found) for stream, found in seen.items()}
+        self._before = {stream: Shape(**found) for stream, found in kept.get("shapes", {}).items()}
+        self._shapes = self._before if kept.get("files") == self._files else {}
+
+    def are_known(self) -> bool:
+        """Whether they were seen, as far as rows and files are shown now."""
+        if not self._shapes:
+            self.load()
+        return bool(self._shapes)
 
     def __getitem__(self, stream: str) -> Shape:
         """The shape of a stream's table. Raises ConfigError where one does not fit."""
-        if not self._shapes:
-            self.load()
-        if not self._shapes:
+        if not self.are_known():
             self.look()
         return self._shapes[stream]
 
@@ -56,11 +61,13 @@ class AirtableTables:
     def look(self) -> bool:
         """Look at the tables. True: they changed, so all rows have to be compared again. Raises ConfigError where they do not fit."""
         found = self._found()
-        before, self._shapes, self.looked = self._shapes, found, True
+        before, self._before, self._shapes, self.looked = self._before, found, found, True
         known, ids = self._ledger.recall("tables") or {}, {stream: shape.table for stream, shape in found.items()}
-        for stream in [stream for stream, id_ in ids.items() if known.get(stream, id_) != id_]:
+        renewed = [stream for stream, shape in found.items() if known.get(stream, shape.table) != shape.table]
+        renewed += [stream for stream, shape in before.items() if stream in found and _is_renewed(shape, found[stream])]
+        for stream in renewed:
             self._ledger.strike(stream)
-        changed = bool(before) and before != found
+        changed = bool(renewed) or (bool(before) and before != found)
         if changed:
             self._ledger.stand(None)
         self._ledger.note("tables", ids)
@@ -86,11 +93,18 @@ class AirtableTables:
                 for field in fields:
                     _make(self._api.create_field, each.table, field)
         if plan:
+            for stream in self.names:  # a field of the same name may have been removed: what was in it is in no row
+                self._ledger.strike(stream)
             self._ledger.note("shapes", None)  # so that the new fields are seen at once, and filled in every row
             self._ledger.stand(None)
 
     def _found(self) -> dict[str, Shape]:
         return shapes(self._api.tables(), self.names, files=self._files)
+
+
+def _is_renewed(before: Shape, now: Shape) -> bool:
+    """Whether a field was removed and made anew under its name: it is empty in all rows."""
+    return any(before.ids.get(column, id_) != id_ for column, id_ in now.ids.items())
 
 
 def _make(create: Callable[[str, Json], None], where: str, what: Json) -> None:

@@ -1,0 +1,138 @@
+"""What somebody removes, makes anew or may not do in Airtable: rows come back, and what is refused stops nothing else."""
+
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncjob.core.digest import digest
+from syncjob.core.errors import ConfigError
+from syncjob.core.model import EMAILS, TASKS, Change, FeedRow, Record
+from syncjob.delivery import DestinationPart
+from syncjob.destinations import AirtableApi, AirtableDestination
+from syncjob.destinations.airtable_fields import FIELDS, FILES, made
+from syncjob.http.limits import SHARES, Limiter
+from syncjob.sandbox import Fault, Kind
+from syncjob.store import LedgerOf
+from tests.contracts.airtable import FAST, TABLES, AirtablePlace
+from tests.contracts.places import email, task
+
+NO_CHOICES = {"creates_choices": False}
+
+
+@pytest.fixture
+def make_place() -> Iterator[Any]:
+    opened: list[AirtablePlace] = []
+    with tempfile.TemporaryDirectory() as folder:
+
+        def make(**switches: Any) -> AirtablePlace:
+            opened.append(AirtablePlace(Path(folder), **switches))
+            return opened[-1]
+
+        yield make
+        for place in opened:
+            place.close()
+
+
+def know(place: AirtablePlace, *rows: FeedRow) -> None:
+    with place.store.begin() as tx:
+        found = [Change("created", Record(row.stream, row.key, row.data), digest(row.data, None)) for row in rows]
+        tx.mirror.apply(found, observed=1)
+
+
+def run(place: AirtablePlace, destination: AirtableDestination | None = None) -> None:
+    """Deliver all that is known, a day and more after the last time."""
+    place.clock.time += timedelta(days=3)
+    part = DestinationPart(destination or place.open(), place.store, place.clock)
+    while part.step() is None:
+        pass
+
+
+def titles(place: AirtablePlace) -> dict[str, Any]:
+    return {key: row.get("Title") for key, row in place.table("Tasks").rows("Task ID").items()}
+
+
+def letters(place: AirtablePlace) -> list[str]:
+    with place.store.read() as tx:
+        return [letter.key for letter in tx.letters.find()]
+
+
+def showing_files(place: AirtablePlace, *, files: bool) -> AirtableDestination:
+    ledger, base, url = LedgerOf(place.store, "airtable"), place.world.base.id, place.sandbox.url
+    limiter = Limiter(FAST, SHARES, place.clock)
+    token = place.sandbox.airtable_token
+    api = AirtableApi(token, base, limiter, place.clock, ledger, url=url, content_url=url, tries=3, backoff=0)
+    return AirtableDestination(api, ledger, place.clock, base=base, tables=TABLES, files=files)
+
+
+def test_a_field_that_init_makes_anew_is_filled_again(make_place: Any) -> None:
+    place = make_place()
+    know(place, task("1"), task("2"))
+    run(place)
+    place.world.remove_field(place.table("Tasks"), "Title")
+    know(place, task("3"))
+    with pytest.raises(ConfigError, match="no field Title"):
+        run(place)
+    tables = place.open().tables
+    tables.create(tables.missing())
+    run(place)
+    assert titles(place) == {"1": "Task 1", "2": "Task 2", "3": "Task 3"}
+
+
+def test_a_field_that_somebody_makes_anew_is_filled_again(make_place: Any) -> None:
+    place = make_place()
+    know(place, task("1"), task("2"))
+    run(place)
+    place.world.remove_field(place.table("Tasks"), "Title")
+    place.world.add_field(place.table("Tasks"), "Title", "singleLineText")
+    know(place, task("3"))
+    run(place)
+    assert titles(place) == {"1": "Task 1", "2": "Task 2", "3": "Task 3"}
+
+
+def test_a_table_made_anew_is_filled_though_attachments_are_switched_on_meanwhile(make_place: Any) -> None:
+    place = make_place()
+    know(place, email("m1"), task("1"))
+    run(place, showing_files(place, files=False))
+    place.table("Emails").name = "Old emails"
+    destination = showing_files(place, files=True)
+    destination._api.create_table("Emails", [made(field) for field in (*FIELDS[EMAILS], FILES) if field.documented])
+    know(place, email("m2"))
+    run(place, destination)
+    assert sorted(place.table("Emails").rows("Email ID")) == ["m1", "m2"]
+
+
+@pytest.mark.parametrize("count", [2, 10, 23])
+def test_rows_whose_choices_may_not_be_made_hold_nothing_up(make_place: Any, count: int) -> None:
+    place = make_place(**NO_CHOICES)
+    know(place, task("0", tags=None, status=None, priority=None))
+    run(place)
+    know(place, *(task(f"b{number}", tags=["unheard"], status=None, priority=None) for number in range(count)))
+    know(place, task("good", tags=None, status=None, priority=None))
+    run(place)
+    assert titles(place).keys() == {"0", "good", *(f"b{number}" for number in range(count))}
+    assert len(letters(place)) == count
+
+
+def test_a_witness_whose_record_is_gone_is_made_anew(make_place: Any) -> None:
+    place = make_place()
+    know(place, task("0"))
+    run(place)
+    place.remove(TASKS, "0")
+    know(place, task("bad", tags="no list"))
+    run(place)
+    assert letters(place) == ["bad"]
+    assert titles(place) == {"0": "Task 0"}
+
+
+def test_a_row_that_is_too_large_without_its_choices_is_put_aside(make_place: Any) -> None:
+    place = make_place(**NO_CHOICES)
+    know(place, task("0", tags=None, status=None, priority=None))
+    run(place)
+    know(place, task("bad", tags=["unheard"], status=None, priority=None))
+    place.sandbox.faults.at(4, Fault(Kind.TOO_LARGE), face="airtable")
+    run(place)
+    assert letters(place) == ["bad"]
