@@ -70,7 +70,7 @@ def showing_files(place: AirtablePlace, *, files: bool) -> AirtableDestination:
 
 def test_a_field_that_init_makes_anew_is_filled_again(make_place: Any) -> None:
     place = make_place()
-    know(place, task("1"), task("2"))
+    know(place, task("1"), task("2"), *(email(f"m{number}") for number in range(30)))
     run(place)
     place.world.remove_field(place.table("Tasks"), "Title")
     know(place, task("3"))
@@ -78,8 +78,10 @@ def test_a_field_that_init_makes_anew_is_filled_again(make_place: Any) -> None:
         run(place)
     tables = place.open().tables
     tables.create(tables.missing())
+    place.forget_calls()
     run(place)
     assert titles(place) == {"1": "Task 1", "2": "Task 2", "3": "Task 3"}
+    assert place.asked <= 4, "emails are not sent again"
 
 
 def test_a_field_that_somebody_makes_anew_is_filled_again(make_place: Any) -> None:
