@@ -182,9 +182,7 @@ def conclude(walk: Walk, source: Source, store: Store) -> None:
         tx.walks.update(walk.id, concluded=True, empty=is_empty)
 
 
-def finish(
-    walk: Walk, source: Source, store: Store, now: datetime, *, share: float, allow: bool, process_after: datetime | None
-) -> None:  # fmt: skip
+def finish(walk: Walk, source: Source, store: Store, now: datetime, *, share: float, allow: bool) -> None:
     """Close a walk that has nothing left to ask: its deletions, its checkpoint, its account."""
     with store.begin() as tx:
         details = tx.walks.details(walk.id)
@@ -201,8 +199,7 @@ def finish(
         if walk.kind == "changes" and error is None:
             tx.walks.set_stream(walk.stream, checkpoint=walk.until)
         if walk.kind == "full":
-            dates = walk.process_after or NO_DATE, process_after or NO_DATE  # moved while it was under way, it let both in, or only one
-            tx.walks.set_stream(walk.stream, process_after=max(dates))
+            tx.walks.set_stream(walk.stream, process_after=walk.process_after or NO_DATE)
         if walk.kind != "changes":
             tx.walks.set_stream(walk.stream, swept_at=now)
             if error is None:

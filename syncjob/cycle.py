@@ -74,7 +74,7 @@ class SourcePart:
             case Conclude(walk):
                 conclude(walk, self.source, self._store)
             case Finish(walk):
-                finish(walk, self.source, self._store, now, share=self._share, allow=self._allow, process_after=self._process_after)
+                finish(walk, self.source, self._store, now, share=self._share, allow=self._allow)
                 self.finished.append(walk.id)
                 self._rhythm = _done(self._rhythm, walk)
                 self._leave_time(walk)

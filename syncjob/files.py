@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from syncjob.blobs import Blob, Blobs
-from syncjob.core.errors import Forbidden, SyncjobError
+from syncjob.core.errors import SyncjobError
 from syncjob.core.model import EMAILS, Answer, Call, Json, WalkKind, Wanted
 from syncjob.core.ports import Clock
 from syncjob.core.steps import Rest
@@ -205,21 +205,14 @@ class FilesPart:
         return links[each.attachment]
 
     def _links(self, wanted: Sequence[Wanted]) -> Mapping[str, str]:
-        """Fresh links, from the messages. Where one of several is gone or out of reach, the API may refuse them all: then one by one.
-
-        Raises Forbidden where it refuses each of them.
-        """
+        """Fresh links, from the messages. Where one of several is gone or out of reach, the API may refuse them all: then one by one."""
         emails = sorted({each.email for each in wanted})
         if not emails:
             return {}
         answer = self._ask(emails)
         if answer.status == 200 or len(emails) == 1:
             return _links_in(answer)
-        alone = [self._ask([email]) for email in emails]
-        if all(each.status == 403 for each in alone):
-            hint = "see that the key's user may read them; the next run asks again"
-            raise Forbidden(f"{NAME}: access to each of {len(emails)} messages is refused", hint=hint)
-        return {attachment: link for each in alone for attachment, link in _links_in(each).items()}
+        return {attachment: link for email in emails for attachment, link in _links_in(self._ask([email])).items()}
 
     def _ask(self, emails: Sequence[str]) -> Answer:
         return self._api.get(Call("links", f"/messages/{','.join(emails)}", accept=(400, 403, 404, 410)), "full")

@@ -303,12 +303,16 @@ def test_later_and_later(base: Desk) -> None:
     assert datetime.fromisoformat(not_before) - datetime.now(UTC) > timedelta(minutes=4)
 
 
-def test_a_message_out_of_reach_keeps_no_other_file_waiting(desk: Desk) -> None:
-    emails = [desk.mail(desk.item(10, f"{number}.txt")) for number in range(15)]
+@pytest.mark.parametrize("count", [1, 12])
+def test_messages_out_of_reach_keep_no_other_file_waiting(desk: Desk, count: int) -> None:
+    """Nor do more of them than are asked for together."""
+    emails = {number: desk.mail(desk.item(10, f"{number}.txt")) for number in range(15)}
     desk.once(ATTACHMENTS="off")
-    desk.sandbox.faults.always(f"messages/[^/]*{min(emails)}", Fault(Kind.FORBIDDEN))
+    attachment = {desk.world.messages[email].attachments[0].id: email for email in emails.values()}
+    for _, email in sorted(attachment.items())[:count]:
+        desk.sandbox.faults.always(f"messages/[^/]*{email}", Fault(Kind.FORBIDDEN))
     desk.once()
-    assert len(desk.kept()) == 14
+    assert len(desk.kept()) == 15 - count
 
 
 @pytest.mark.parametrize("lost", [True, False])

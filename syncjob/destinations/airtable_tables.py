@@ -93,11 +93,11 @@ class AirtableTables:
                 for field in fields:
                     _make(self._api.create_field, each.table, field)
         if plan:
+            self._ledger.stand(None)  # first: a crash behind this, and every row is compared again
             places = {place for each in plan for place in (each.name, each.table)}
             for stream in [stream for stream, name in self.names.items() if name in places]:
                 self._ledger.strike(stream)  # a field of the same name may have been removed: what was in it is in no row
             self._ledger.note("shapes", None)  # so that the new fields are seen at once, and filled in every row
-            self._ledger.stand(None)
 
     def _found(self) -> dict[str, Shape]:
         return shapes(self._api.tables(), self.names, files=self._files)
