@@ -87,7 +87,7 @@ def migrate(engine: sa.Engine, path: Path) -> None:
         with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
             version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
             _refuse_newer(version, path)
-            for step in MIGRATIONS[version:]:
+            for step in MIGRATIONS[version:] if version else MIGRATIONS[:1]:  # a new file has all tables at once
                 step(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {len(MIGRATIONS)}")
     except FAILURES as error:

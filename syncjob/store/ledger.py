@@ -7,8 +7,14 @@ from sqlalchemy.dialects.sqlite import insert
 
 from syncjob.core.model import Entry, Json
 from syncjob.store.mirror import among, bound
-from syncjob.store.ready import Connection
+from syncjob.store.ready import Connection, Ready
 from syncjob.store.tables import ledger, ledger_notes
+
+NOTE_OF = Ready(
+    sa.select(ledger_notes.c.value).where(
+        ledger_notes.c.destination == sa.bindparam("destination"), ledger_notes.c.name == sa.bindparam("name")
+    )
+)
 
 
 class Books:
@@ -43,8 +49,8 @@ class Books:
 
     def note_of(self, destination: str, name: str) -> Json:
         """A note, or None."""
-        query = sa.select(ledger_notes.c.value).where(ledger_notes.c.destination == destination, ledger_notes.c.name == name)
-        return self._connection.execute(query).scalar()
+        found: Json = self._connection.execute(NOTE_OF, {"destination": destination, "name": name}).scalar()
+        return found
 
     def note(self, destination: str, name: str, value: Json) -> None:
         """Keep a note."""

@@ -28,6 +28,11 @@ ANSWER = Ready(
         table.c.part == sa.bindparam("part_"), table.c.kind == sa.bindparam("kind_"), table.c.key == sa.bindparam("key_")
     )
 )
+GIVEN_UP = Ready(
+    sa.select(table.c.key, table.c.about).where(
+        table.c.part == sa.bindparam("part"), table.c.kind == sa.bindparam("kind"), among(table.c.key)
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +75,7 @@ class Letters:
 
     def given_up(self, source: str, kind: str, keys: Collection[str]) -> dict[str, Mapping[str, Json]]:
         """Which of these keys a question of that kind was given up on for, and its `about`."""
-        query = sa.select(table.c.key, table.c.about).where(table.c.part == source, table.c.kind == kind, among(table.c.key))
-        return dict(self._connection.execute(query, {"keys": bound(keys)}).all())
+        return dict(self._connection.execute(GIVEN_UP, {"part": source, "kind": kind, "keys": bound(keys)}))
 
     def questions(self, source: str, walk: int) -> list[Want]:
         """The questions that were given up on, to be asked again by a walk. Their letters stay until there is an answer."""

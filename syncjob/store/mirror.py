@@ -67,6 +67,7 @@ NEWEST_SEQ = Ready(sa.select(sa.func.max(rows.c.seq)).where(rows.c.seq.is_not(No
 _NAMES = sa.select(names.c.id, names.c.value).where(names.c.source == sa.bindparam("source"), names.c.section == sa.bindparam("section"))
 NAMES, NAMES_OF = Ready(_NAMES), Ready(_NAMES.where(among(names.c.id)))
 REDIGEST = rows.update().where(rows.c.stream == sa.bindparam("s"), rows.c.key == sa.bindparam("k")).values(digest=sa.bindparam("digest"))
+LIVE = Ready(sa.select(streams.c.live).where(streams.c.stream == sa.bindparam("stream")))
 META = Ready(sa.select(meta.c.value).where(meta.c.name == sa.bindparam("name")))
 SET_META = _keep(meta, ["name"], "value")
 PUT_BODY = _keep(bodies, ["stream", "key"], "body")
@@ -130,7 +131,7 @@ class Mirror:
 
     def live(self, stream: str) -> int:
         """How many rows of a stream are live."""
-        return self._connection.execute(sa.select(streams.c.live).where(streams.c.stream == stream)).scalar() or 0
+        return self._connection.execute(LIVE, {"stream": stream}).scalar() or 0
 
     def set_versions(self, found: Iterable[tuple[str, str, str]]) -> None:
         """Note as of which version the children of these rows are known: that says nothing of the rows themselves."""

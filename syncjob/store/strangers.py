@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert
 from syncjob.core.digest import digest
 from syncjob.core.model import Change, Record
 from syncjob.store.mirror import Mirror, among, bound
-from syncjob.store.ready import Connection
+from syncjob.store.ready import Connection, Ready
 from syncjob.store.tables import rows, strangers
 
 ASKED = sa.func.json_each(sa.bindparam("keys")).table_valued("value")
@@ -23,11 +23,14 @@ NOTE = (
     )
     .on_conflict_do_nothing()
 )
-SETTLE = strangers.delete().where(
-    strangers.c.stream == sa.bindparam("stream_"),
-    sa.exists().where(rows.c.stream == strangers.c.stream, rows.c.key == strangers.c.key, rows.c.data.is_not(None)),
+SETTLE = Ready(
+    strangers.delete().where(
+        strangers.c.stream == sa.bindparam("stream_"),
+        sa.exists().where(rows.c.stream == strangers.c.stream, rows.c.key == strangers.c.key, rows.c.data.is_not(None)),
+    )
 )
 OF_STREAM = sa.select(strangers.c.key).where(strangers.c.stream == sa.bindparam("stream"))
+AMONG = Ready(OF_STREAM.where(among(strangers.c.key)))
 
 
 class Strangers:
@@ -55,9 +58,7 @@ class Strangers:
 
     def among(self, stream: str, keys: Collection[str]) -> frozenset[str]:
         """Which of these keys are strangers."""
-        return frozenset(
-            self._connection.execute(OF_STREAM.where(among(strangers.c.key)), {"stream": stream, "keys": bound(keys)}).scalars()
-        )
+        return frozenset(self._connection.execute(AMONG, {"stream": stream, "keys": bound(keys)}).scalars())
 
     def bury(self, stream: str, key: str, *, why: str, at: datetime, observed: int) -> bool:
         """Mark a stranger as deleted, wherever a destination holds it; its content stays what that destination has. False: it is none."""

@@ -32,6 +32,11 @@ RANK: Mapping[str, int] = {
 """Where a walk meets a key twice, the verdict that says more stands."""
 
 
+def defaults(table: sa.Table) -> Mapping[str, Any]:
+    """What SQLAlchemy would put into the columns that an insert does not name."""
+    return {column.name: column.default.arg for column in table.c if isinstance(column.default, sa.ColumnDefault)}
+
+
 def _sight() -> Insert:
     """For keys of one verdict, bound as one value (see `bound`): a walk over everything does little else."""
     each: Any = sa.select(sa.bindparam("walk"), sa.bindparam("stream"), sa.column("value"), sa.bindparam("verdict"))
@@ -58,6 +63,16 @@ OPEN = Ready(
     sa.select(*WALK_COLUMNS).where(walks.c.stream == sa.bindparam("stream"), walks.c.finished_at.is_(None)).order_by(walks.c.id)
 )
 GET = Ready(sa.select(*WALK_COLUMNS).where(walks.c.id == sa.bindparam("id")))
+DETAILS = Ready(walks.select().where(walks.c.id == sa.bindparam("id")))
+LAST = Ready(
+    sa.select(walks.c.turn, walks.c.since)
+    .where(walks.c.stream == sa.bindparam("stream"), walks.c.kind == sa.bindparam("kind"))
+    .order_by(walks.c.id.desc())
+    .limit(1)
+)
+BEGIN = Ready(
+    walks.insert().values(defaults(walks)).returning(walks.c.id), [name for name in (*Walk.__dataclass_fields__, "live") if name != "id"]
+)
 IS_OPEN = Ready(sa.select(walks.c.id).where(walks.c.id == sa.bindparam("id"), walks.c.finished_at.is_(None)))
 SIGHT, WANT = Ready(_sight()), Ready(_want(), ["source", *Want.__dataclass_fields__])
 SIGHTED = Ready(
@@ -68,6 +83,11 @@ SIGHTED = Ready(
 ASKER: Any = sa.bindparam("walk")
 OWNED = wants.c.source == sa.bindparam("source"), wants.c.walk.is_not_distinct_from(ASKER)
 WANT_COLUMNS = [wants.c[name] for name in Want.__dataclass_fields__]
+WANTED_ALREADY = Ready(
+    sa.select(wants.c.key, wants.c.about).where(
+        wants.c.source == sa.bindparam("source"), wants.c.kind == sa.bindparam("kind"), among(wants.c.key)
+    )
+)
 WAITING = Ready(
     sa.select(sa.func.min(sa.func.coalesce(wants.c.not_before, sa.bindparam("now", type_=wants.c.not_before.type)))).where(
         sa.or_(sa.and_(*OWNED), wants.c.changes == ASKER)
@@ -79,6 +99,7 @@ SETTLE = Ready(
     )
 )
 _COUNTS = [sa.func.count().filter(sightings.c.verdict == verdict).label(verdict) for verdict in RANK]  # GROUP BY would hold them all
+FORGET_SIGHTINGS = Ready(sightings.delete().where(sightings.c.walk == sa.bindparam("walk_")))
 VERDICTS = Ready(sa.select(*_COUNTS).where(sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream")))
 SPARE = tuple(
     Ready(statement.where(table.c.stream == sa.bindparam("stream_"), among(table.c.key)))
@@ -114,8 +135,7 @@ def _update(names: tuple[str, ...]) -> Ready:
 @cache
 def _set(table: sa.Table, key: str, names: tuple[str, ...]) -> Ready:
     """Set these columns of a row; of one that is not there yet, the others get their defaults."""
-    defaults = {column.name: column.default.arg for column in table.c if isinstance(column.default, sa.ColumnDefault)}
-    statement = insert(table).values(defaults)
+    statement = insert(table).values(defaults(table))
     new = {name: statement.excluded[name] for name in names}
     return Ready(statement.on_conflict_do_update(index_elements=[key], set_=new), (key, *names))
 
@@ -140,12 +160,10 @@ class Walks:
 
     def begin(self, walk: Walk, *, live: int) -> Walk:
         """Open a walk; it gets its id here, and its turn among those of its stream and kind."""
-        query = sa.select(walks.c.turn, walks.c.since).where(walks.c.stream == walk.stream, walks.c.kind == walk.kind)
-        turn, before = self._connection.execute(query.order_by(walks.c.id.desc()).limit(1)).one_or_none() or (-1, None)
+        turn, before = self._connection.execute(LAST, {"stream": walk.stream, "kind": walk.kind}).first() or (-1, None)
         walk = replace(walk, turn=turn + 1, before=before)
         values = {name: getattr(walk, name) for name in Walk.__dataclass_fields__ if name != "id"}
-        id_ = self._connection.execute(walks.insert().values(**values, live=live).returning(walks.c.id)).scalar_one()
-        return self.get(id_)
+        return self.get(self._connection.execute(BEGIN, {**values, "live": live}).scalar())
 
     def get(self, id_: int) -> Walk:
         """A walk as it stands now."""
@@ -175,7 +193,7 @@ class Walks:
 
     def details(self, id_: int) -> Mapping[str, Any]:
         """All columns of a walk, for reports."""
-        return dict(self._connection.execute(walks.select().where(walks.c.id == id_)).mappings().one())
+        return self._connection.execute(DETAILS, {"id": id_}).mapping() or {}
 
     def sight(self, walk: int, verdicts: Mapping[tuple[str, str], str]) -> None:
         """Note that a walk met these keys, and its verdict on each."""
@@ -196,7 +214,7 @@ class Walks:
 
     def forget_sightings(self, walk: int) -> None:
         """A closed walk needs its sightings no longer."""
-        self._connection.execute(sightings.delete().where(sightings.c.walk == walk))
+        self._connection.execute(FORGET_SIGHTINGS, {"walk_": walk})
 
     def forget_finished(self, before: datetime) -> None:
         """Forget walks that ended earlier, but for the newest of its stream and kind, from which the next one takes its turn."""
@@ -234,8 +252,7 @@ class Walks:
 
     def wanted_already(self, source: str, kind: str, keys: Collection[str]) -> dict[str, Mapping[str, Json]]:
         """Which of these keys are wanted, and the `about` of each."""
-        query = sa.select(wants.c.key, wants.c.about).where(wants.c.source == source, wants.c.kind == kind, among(wants.c.key))
-        return dict(self._connection.execute(query, {"keys": bound(keys)}).all())
+        return dict(self._connection.execute(WANTED_ALREADY, {"source": source, "kind": kind, "keys": bound(keys)}))
 
     def waiting(self, source: str, walk: int | None, now: datetime) -> datetime | None:
         """When the first of the questions may be asked that a walk waits for, be it that another walk asks them."""
