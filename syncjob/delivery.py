@@ -176,10 +176,10 @@ class DestinationPart:
         accepted = self._halve(batch, refused)
         if self._again:
             return ()  # all of it comes by once more
-        for stream in {row.stream for row, _ in refused}:
-            self._prove(stream, refused[0][1], accepted)
-        self._park(refused)
         if refused:
+            for stream in {row.stream for row, _ in refused}:
+                self._prove(stream, refused[0][1], accepted)
+            self._park(refused)
             self._write(Batch((), batch.position))
         return accepted
 
