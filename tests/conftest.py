@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.postgres import fresh_postgres, postgres_dsn, postgres_server, session_database
+from tests.postgres import fresh_postgres, postgres_server, session_database
 
-__all__ = ["fresh_postgres", "postgres_dsn", "postgres_server", "session_database"]
+__all__ = ["fresh_postgres", "postgres_server", "session_database"]
 
 LONG = ("tests/always/", "tests/cli/", "tests/histories/")
 """Where single tests take seconds, and have little in common."""

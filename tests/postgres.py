@@ -24,8 +24,8 @@ import pytest
 
 PASSWORD = "s3cret-of-the-tests"
 START_SECONDS = 30
-WHILE_WE_LIVE = '"$@" & read _; kill -INT $!; wait'
-"""Runs a server until our end of its pipe is closed, be it because we were killed."""
+WHILE_WE_LIVE = '"$@" & read _ && is_kept=yes; kill -INT $!; wait; [ $is_kept ] || rm -r "$0"'
+"""Runs a server until it reads a line, or our end of its pipe is closed, be it because we were killed: then its folder goes, too."""
 
 EMPTY = """
     DO $$ DECLARE name text; BEGIN
@@ -39,9 +39,13 @@ EMPTY = """
 
 
 class PostgresServer:
-    """A server of our own, on a socket in a temporary folder. It asks for the password, and can be stopped and started."""
+    """A server of our own, on a socket in a temporary folder. It asks for the password, and can be stopped and started.
 
-    def __init__(self) -> None:
+    `as_installed`: what is committed is on the disk, and whoever can reach the socket may enter.
+    """
+
+    def __init__(self, *, as_installed: bool = False) -> None:
+        self._fsync = as_installed
         self._programs = programs()
         self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket's path may have 107 bytes
         self._process: subprocess.Popen[bytes] | None = None
@@ -50,8 +54,9 @@ class PostgresServer:
             shutil.chown(self._folder, self._as["user"], self._as["group"])
         (self._folder / "password").write_text(PASSWORD)
         (self._folder / "password").chmod(0o644)
+        auth = "trust" if as_installed else "scram-sha-256"
         self._run("initdb", "--no-sync", "--encoding=UTF8", "--locale=C", "--username=postgres",
-                  "--auth=scram-sha-256", f"--pwfile={self._folder}/password", "--pgdata", str(self._data))  # fmt: skip
+                  f"--auth={auth}", f"--pwfile={self._folder}/password", "--pgdata", str(self._data))  # fmt: skip
 
     @property
     def dsn(self) -> str:
@@ -61,8 +66,8 @@ class PostgresServer:
         """Start it if it is stopped, and wait until it answers."""
         if self._process:
             return
-        options = ["-D", str(self._data), "-k", str(self._folder), "-c", "listen_addresses=", "-c", "fsync=off"]
-        command = ["sh", "-c", WHILE_WE_LIVE, "sh", self._programs / "postgres", *options]
+        options = ["-D", str(self._data), "-k", str(self._folder), "-c", "listen_addresses=", "-c", f"fsync={self._fsync}"]
+        command = ["sh", "-c", WHILE_WE_LIVE, self._folder, self._programs / "postgres", *options]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, **self._as)
         deadline = time.monotonic() + START_SECONDS
@@ -78,10 +83,11 @@ class PostgresServer:
     def stop(self) -> None:
         """Stop it at once; connections break."""
         if self._process:
-            self._process.communicate()
+            self._process.communicate(b"stop\n")
         self._process = None
 
     def remove(self) -> None:
+        """Stop it for good."""
         self.stop()
         shutil.rmtree(self._folder)
 
@@ -128,32 +134,23 @@ def execute(dsn: str, *statements: str) -> None:
 
 
 @cache
-def own_postgres() -> str:
-    """The database that others are made beside, where there are no fixtures: its server lives as long as this process."""
-    if given := os.environ.get("TEST_DATABASE_URL"):
-        return given
+def own_server() -> PostgresServer:
+    """The server of this process, which ends with it."""
     server = PostgresServer()
     server.start()
     atexit.register(server.remove)
-    return server.dsn
+    return server
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
+def own_postgres() -> str:
+    """The database that others are made beside."""
+    return os.environ.get("TEST_DATABASE_URL") or own_server().dsn
+
+
+@pytest.fixture
+def postgres_server() -> PostgresServer:
     """A server that a test may stop, if it starts it again."""
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture(scope="session")
-def postgres_dsn(request: pytest.FixtureRequest) -> str:
-    """The database that tests make theirs beside."""
-    if given := os.environ.get("TEST_DATABASE_URL"):
-        return given
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    return server.dsn
+    return own_server()
 
 
 @contextmanager
@@ -168,9 +165,9 @@ def new_database(dsn: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def session_database(postgres_dsn: str) -> Iterator[str]:
+def session_database() -> Iterator[str]:
     """One database of this session's own."""
-    with new_database(postgres_dsn) as dsn:
+    with new_database(own_postgres()) as dsn:
         yield dsn
 
 

@@ -1,6 +1,5 @@
 """Where contenders work: the server with the answers, PostgreSQL, an empty database and folder for each."""
 
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -8,19 +7,17 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import psycopg2
 import requests
 
-from tests.cli.pg import PostgresServer
+from tests.postgres import PostgresServer, new_database
 
 from .kinds import Source
 from .server import CONTROL, SOURCES
 
 ROOT = Path(__file__).parents[2]
-NUMBERS = count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +51,8 @@ class Stage:
     @contextmanager
     def place(self) -> Iterator[Place]:
         """An empty database and folder for one of them, removed in the end."""
-        name = f"bench{next(NUMBERS)}"
-        self.server.do(f"CREATE DATABASE {name}")
-        (self.folder / name).mkdir()
-        yield Place(self.folder / name, self.server.dsn_of(name), self.site)
-        self.server.do(f"DROP DATABASE {name} WITH (FORCE)")
-        shutil.rmtree(self.folder / name)
+        with new_database(self.server.dsn) as dsn, tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            yield Place(Path(folder), dsn, self.site)
 
 
 class Counts:
@@ -94,7 +87,7 @@ def serving(*options: str) -> Iterator[str]:
 @contextmanager
 def postgres() -> Iterator[PostgresServer]:
     """A server with PostgreSQL's own defaults: what is committed is on the disk."""
-    server = PostgresServer(fsync=True)
+    server = PostgresServer(as_installed=True)
     server.start()
     try:
         yield server

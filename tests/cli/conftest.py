@@ -1,34 +1,21 @@
 """Real processes, a sandbox over real HTTP, and a real PostgreSQL."""
 
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 
 from syncjob.sandbox import Sandbox
+from tests.postgres import PostgresServer, new_database
 
 from .job import Job
-from .pg import PostgresServer
-
-NUMBERS = count(1)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[PostgresServer]:
-    """One PostgreSQL server for all tests, started when the first one needs it."""
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.remove()
 
 
 @pytest.fixture
-def dsn(server: PostgresServer) -> str:
-    """An empty database."""
-    name = f"test{next(NUMBERS)}"
-    server.do(f"CREATE DATABASE {name}")
-    return server.dsn_of(name)
+def dsn(postgres_server: PostgresServer) -> Iterator[str]:
+    """An empty database of a server that a test may stop, if it starts it again."""
+    with new_database(postgres_server.dsn) as dsn:
+        yield dsn
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from syncjob.sandbox import Sandbox
+from tests.postgres import PASSWORD
 
 from .forks import PATIENCE, ROOT, forks
-from .pg import PASSWORD
 from .rows import difference
 
 SCREEN = 24

@@ -100,7 +100,7 @@ def test_postgres_that_cannot_be_reached_is_tried_again_by_the_next_run(job: Job
 
 def test_a_database_that_does_not_exist_is_for_the_user_to_mend(both: Job) -> None:
     assert both.dsn
-    ran = both.once("--source", "teamwork", PG_DSN=both.dsn.replace("/test", "/nosuch"))
+    ran = both.once("--source", "teamwork", PG_DSN=both.dsn.replace("/syncjob_", "/nosuch_"))
 
     assert_told(ran, 2, "postgres", "createdb")
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from tests.postgres import PostgresServer, execute
+
 from .job import Job, is_one_screen
-from .pg import PostgresServer
 from .rows import difference, read
 
 QUIET = 2
@@ -20,11 +21,11 @@ TABLES = ("tasks", "emails", "attachments", "syncjob_position")
 
 
 @pytest.fixture
-def stopped(server: PostgresServer) -> Iterator[Callable[[], None]]:
+def stopped(postgres_server: PostgresServer) -> Iterator[Callable[[], None]]:
     """Stops the server when called; it runs again for the next test."""
-    yield server.stop
-    server.stop()
-    server.start()
+    yield postgres_server.stop
+    postgres_server.stop()
+    postgres_server.start()
 
 
 def change(job: Job, number: int, *, seed: int = 1) -> None:
@@ -51,7 +52,7 @@ def database_of(job: Job) -> str:
 
 
 def test_postgres_that_is_down_for_three_cycles_holds_up_nothing_and_catches_up(
-    both: Job, server: PostgresServer, stopped: Callable[[], None]
+    both: Job, postgres_server: PostgresServer, stopped: Callable[[], None]
 ) -> None:
     assert both.once().exit == 0
     stopped()
@@ -70,7 +71,7 @@ def test_postgres_that_is_down_for_three_cycles_holds_up_nothing_and_catches_up(
     shown = both.call("status")
     assert "behind" in shown.out
     assert "cannot be reached" in shown.out
-    server.start()
+    postgres_server.start()
 
     ran = both.once("--json")
 
@@ -103,16 +104,16 @@ def test_a_destination_can_be_filled_alone_and_the_other_one_is_left_alone(both:
     assert difference(both.dsn, both.sandbox) == []
 
 
-def test_postgres_set_back_to_a_backup_is_whole_again_after_one_cycle(big: Callable[..., Job], server: PostgresServer) -> None:
+def test_postgres_set_back_to_a_backup_is_whole_again_after_one_cycle(big: Callable[..., Job], postgres_server: PostgresServer) -> None:
     job = big(tasks=300, conversations=20)
     assert job.once().exit == 0
     name = database_of(job)
-    server.do(f"CREATE DATABASE {name}_backup TEMPLATE {name}")
+    execute(postgres_server.dsn, f"CREATE DATABASE {name}_backup TEMPLATE {name}")
     change(job, 500)
     assert job.once().exit == 0
     assert job.differences() == []
-    server.do(f"DROP DATABASE {name}")
-    server.do(f"CREATE DATABASE {name} TEMPLATE {name}_backup")
+    execute(postgres_server.dsn, f"DROP DATABASE {name}")
+    execute(postgres_server.dsn, f"CREATE DATABASE {name} TEMPLATE {name}_backup")
     assert job.differences() != []
     seen = len(job.sandbox.log)
 

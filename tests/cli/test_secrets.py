@@ -14,6 +14,7 @@ import psycopg2
 import pytest
 
 from syncjob.sandbox import Fault, Kind, Sandbox
+from tests.postgres import execute
 
 from .forks import forks
 from .job import Job
@@ -91,7 +92,9 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def listener(tmp_path: Path, sandbox: Sandbox, dsn: str) -> Iterator[Listener]:
     """At the end, nothing of all that it heard may be secret."""
-    with_password = dsn.replace(dsn.partition("://postgres:")[2].partition("@")[0], quote(PASSWORD, safe=""))
+    role = "odd" + dsn.partition("/syncjob")[2].partition("?")[0]
+    execute(dsn, f"CREATE ROLE {role} SUPERUSER LOGIN PASSWORD '{PASSWORD}'")
+    with_password = f"postgresql://{role}:{quote(PASSWORD, safe='')}@{dsn.partition('@')[2]}"
     more = {"TEAMWORK_API_KEY": TASK_KEY, "MISSIVE_API_TOKEN": MAIL_TOKEN, "LOG_LEVEL": "DEBUG", "HTTP_TIMEOUT_SECONDS": "1"}
     listener = Listener(Job(tmp_path, sandbox, more=more, dsn=with_password))
     yield listener
