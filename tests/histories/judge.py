@@ -112,7 +112,9 @@ class Judge:
             found = connection.execute(query, (row["parent"], row["deleted_why"])).fetchone()
         where, observed = found or (key, row["observed"])
         seen = self._machine.times.get((name, int(observed)))
-        return self._machine.missed.get(where, seen) if row["deleted_why"] in (NOT_FOUND, NO_CONVERSATION) else seen
+        if seen is None or row["deleted_why"] not in (NOT_FOUND, NO_CONVERSATION):
+            return seen
+        return max((missed for missed in self._machine.missed[where] if missed <= seen), default=seen)
 
     def _lag(self, name: str) -> int:
         return int(getattr(self._machine.sandbox.switches, f"{name}_lag_seconds"))

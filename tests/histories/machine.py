@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import stat
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
@@ -131,7 +132,8 @@ class NotedSpool(Spool):
     def write(self, *, observed: int, walk: int | None, call: Call, answer: Answer) -> Leaf:
         self._machine.times[self._name, observed] = seen = self._machine.sessions[self._name].true_at
         if answer.status in (404, 410) and not call.about.get("control"):
-            self._machine.missed |= {key: seen for key, _ in call.about.get("wants", ())}
+            for key, _ in call.about.get("wants", ()):
+                self._machine.missed[key].append(seen)
         return super().write(observed=observed, walk=walk, call=call, answer=answer)
 
     def drop(self, leaf: Leaf) -> None:
@@ -192,7 +194,7 @@ class Machine:
         self.world, self.local, self.fuse = world, LocalClock(world), Fuse()
         self.struck: str | None = None
         self.times: dict[tuple[str, int], float] = {}
-        self.missed: dict[str, float] = {}  # when a record was last looked up in vain
+        self.missed: dict[str, list[float]] = defaultdict(list)  # when a record was looked up in vain
         self.sessions: dict[str, TimedSession] = {}
         self.spools: dict[str, NotedSpool] = {}
         self.places: dict[str, Callable[[], Destination]] = {}
