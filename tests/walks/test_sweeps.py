@@ -195,6 +195,28 @@ def test_a_list_that_fails_or_is_empty_in_mid_sweep_deletes_nothing(bench: Bench
     assert len(bench.sandbox.requests(face)) < 150, "an empty list is not followed by a look-up of everything"
 
 
+@pytest.mark.parametrize("face", LISTS)
+@pytest.mark.parametrize("seed", range(3))
+def test_where_half_the_answers_fail_only_what_is_gone_is_deleted(bench: Bench, face: str, seed: int) -> None:
+    lose_some(bench)
+    gone = bench.held(TASKS).keys() - bench.sandbox.truth.tasks().keys() | bench.held(EMAILS).keys() - bench.sandbox.truth.emails().keys()
+    bench.sandbox.faults.seeded(Random(seed), 0.5, ["login page", "truncated json", "empty object", "wrong type", "500 html"], face=face)
+    bench.rhythm = Rhythm(POLL, sweep_asked=True)
+    bench.reopen()
+    failed = 0
+    for _ in range(20):
+        try:
+            bench.cycle(face, wait=301)
+        except SyncjobError:
+            failed += 1
+        assert {row.key for row in bench.feed() if row.deleted_at} <= gone
+    assert failed > 3
+    bench.sandbox.faults.clear()
+    bench.cycle(face, wait=301)  # what failed before waits no longer
+    sweep(bench, face)
+    assert bench.differences_of(*(("task",) if face == "teamwork" else ("email", "missive"))) == []
+
+
 def test_a_sweep_whose_controls_went_meanwhile_gives_up_and_the_next_one_finds_what_is_gone(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     world = bench.sandbox.world.teamwork
