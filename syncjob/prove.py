@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,7 @@ from syncjob.core.model import Position
 from syncjob.core.ports import Destination
 from syncjob.delivery import DestinationPart
 from syncjob.drive import WallClock
+from syncjob.kept import findings, want_again
 from syncjob.lock import hold
 from syncjob.report import Report, number
 from syncjob.settings import Settings
@@ -22,6 +24,7 @@ from syncjob.status import known_store
 from syncjob.store import Store
 from syncjob.verify import DIFFERENT, STRETCH_BYTES, Comparison, Finding, weight
 
+FILES = "files"
 NAMED_IN_TEXT, NAMED_IN_JSON = 20, 1000
 """How many rows of a stream are named; all are counted."""
 PORTION_ROWS = 500
@@ -54,14 +57,16 @@ class Tally:
         rows = [{"key": each.key, "verdict": each.verdict, "columns": list(each.columns)} for each in self.named]
         return {verdict: self.counts[verdict] for verdict in WORDS} | {"repaired": self.repaired, "rows": rows}
 
-    def lines(self) -> Iterator[str]:
-        yield ", ".join(f"{number(self.counts[verdict])} {word}" for verdict, word in WORDS.items() if self.counts[verdict]) or "no rows"
+    def lines(self, what: str, mended: str) -> Iterator[str]:
+        """Its lines, the first of which begins with `what` was compared. `mended`: what became of those that were repaired."""
+        found = ", ".join(f"{number(self.counts[verdict])} {word}" for verdict, word in WORDS.items() if self.counts[verdict])
+        yield f"{what}: {found or 'no rows'}"
         for each in self.named[:NAMED_IN_TEXT]:
             yield f"  {each.key}: " + (f"differs in {', '.join(each.columns)}" if each.columns else each.verdict)
         if self.different > NAMED_IN_TEXT:
             yield f"  and {number(self.different - NAMED_IN_TEXT)} more"
         if self.repaired:
-            yield f"  {number(self.repaired)} of them repaired"
+            yield f"  {number(self.repaired)} of them {mended}"
 
 
 class Check:
@@ -119,8 +124,7 @@ class Check:
 
     def _tell(self) -> None:
         for stream, tally in self._tallies.items():
-            first, *more = tally.lines()
-            for line in (f"{self.name} {stream}: {first}", *more):
+            for line in tally.lines(f"{self.name} {stream}", "repaired"):
                 self._report.line(line)
         if self._behind:
             self._report.line(f"{self.name}: {number(self._behind)} rows behind the feed, which the next run delivers")
@@ -132,6 +136,49 @@ class Check:
         left = sum(tally.different - tally.repaired for tally in self._tallies.values())
         hint = "`python -m syncjob dead list` says why" if self._part else "`python -m syncjob verify --repair` makes them right"
         return SyncjobError(f"{number(left)} rows are not what the mirror says", hint=hint) if left else None
+
+
+class FilesCheck:
+    """The kept files of attachments, read whole; with `repair` the next run downloads anew those that are not what they were."""
+
+    def __init__(self, folder: Path, store: Store, clock: WallClock, report: Report, *, repair: bool) -> None:
+        self._folder, self._store, self._clock, self._report, self._repair = folder, store, clock, report, repair
+        self._tally = Tally()
+        self._error: SyncjobError | None = None
+
+    @property
+    def exit(self) -> int:
+        return self._error.exit if self._error else 3 * (self._tally.different > self._tally.repaired)
+
+    def run(self) -> None:
+        """Compare, and say what was found."""
+        try:
+            self._report.step(FILES, self._compare)
+        except SyncjobError as error:
+            self._error = error
+        finally:
+            self._report.finished(FILES)
+        for line in self._tally.lines(FILES, "are downloaded anew by the next run"):
+            self._report.line(line)
+        left = self._tally.different - self._tally.repaired
+        hint = "`python -m syncjob verify --repair` has the next run download them anew"
+        problem = SyncjobError(f"{number(left)} kept files are not what was downloaded", hint=hint) if left else None
+        if problem := self._error or problem:
+            self._report.problem(FILES, problem)
+
+    def document(self) -> Mapping[str, Any]:
+        return {**self._tally.document(), "error": self._error.message if self._error else None}
+
+    def _compare(self) -> None:
+        for portion in _portions(findings(self._store, self._folder)):
+            self._tally.add(portion)
+            lost = [finding.key for finding in portion if finding.verdict in DIFFERENT]
+            if self._repair and lost:
+                want_again(self._store, lost)
+                self._tally.repaired += len(lost)
+            self._report.progress(FILES, sum(self._tally.counts.values()), None)
+            if self._clock.wait(0):
+                return
 
 
 def _fed(part: DestinationPart, clock: WallClock) -> Position | None:
@@ -160,10 +207,15 @@ def run_verify(settings: Settings, names: Sequence[str], report: Report, stop: t
     chosen_destinations(settings, names)
     with hold(settings.state / "lock", what="verify --repair") if repair else nullcontext(), known_store(settings) as store:
         checks = [Check(each, store, clock, report, repair=repair) for each in destinations(settings, names, clock, store)]
-        for check in checks:
-            check.run()
+        kept = settings.attachments == "files"
+        files = FilesCheck(settings.attachments_folder, store, clock, report, repair=repair) if kept else None
+        everything: list[Check | FilesCheck] = [*checks, *([files] if files else [])]
+        for each in everything:
+            each.run()
+    exit_ = worst([each.exit for each in everything])
     found = {check.name: check.document() for check in checks}
-    return {"version": 1, "exit": worst([check.exit for check in checks]), "state": str(settings.state), "destinations": found}
+    document = {"version": 1, "exit": exit_, "state": str(settings.state), "destinations": found}
+    return {**document, FILES: files.document()} if files else document
 
 
 def run_replay(settings: Settings, names: Sequence[str], report: Report, stop: threading.Event) -> int:

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from syncjob.build import Choices
 from syncjob.http.download import DownloadError, download
 from syncjob.init import run_init
 from syncjob.once import Ran, run_once
+from syncjob.prove import run_verify
 from syncjob.report import Report
 from syncjob.sandbox import Fault, Kind, Sandbox
 from syncjob.sandbox.files import content
@@ -328,3 +329,59 @@ def test_files_that_a_record_shows_already_are_not_sent_again(base: Desk, *, los
         (base.folder / "backup").rename(base.folder / "state")
     assert base.once().exit == 0
     assert sorted(item["filename"] for item in base.shown(email)) == ["a.txt", "a.txt", "b.txt"]
+
+
+def verified(desk: Desk, *, repair: bool = False, **more: str) -> Mapping[str, Any]:
+    """What `verify` says of the files that are kept."""
+    found = run_verify(desk.settings(**more), (), Report(out=desk.said, err=desk.said), threading.Event(), repair=repair)
+    return {"exit": found["exit"], **{name: found["files"][name] for name in ("equal", "missing", "differs", "repaired", "rows")}}
+
+
+def test_a_kept_file_that_is_lost_or_damaged_is_named_and_downloaded_anew_when_that_is_asked_for(desk: Desk) -> None:
+    whole, shared, damaged = desk.item(30), desk.item(40), desk.item(50)
+    same = desk.item(40, content_of=shared.id)
+    desk.mail(whole, shared)
+    desk.mail(same, damaged)
+    assert desk.once().exit == 0
+    before, rows = desk.kept(), desk.rows()
+    assert verified(desk) == {"exit": 0, "equal": 4, "missing": 0, "differs": 0, "repaired": 0, "rows": []}
+
+    root = desk.folder / "state" / "attachments"
+    (root / rows[shared.id]["path"]).unlink()
+    (root / rows[damaged.id]["path"]).write_bytes(b"half of it")
+    lost = sorted([(shared.id, "missing"), (same.id, "missing"), (damaged.id, "differs")])
+    found = verified(desk)
+    assert (found["exit"], found["equal"], found["repaired"]) == (3, 1, 0)
+    assert sorted((row["key"], row["verdict"]) for row in found["rows"]) == lost
+    assert "files: 1 equal, 2 missing, 1 different" in desk.said.getvalue()
+    assert f"  {damaged.id}: differs in content" in desk.said.getvalue()
+    assert "3 kept files are not what was downloaded" in desk.said.getvalue()
+    assert (desk.once().exit, desk.downloads()) == (0, 4), "told, and nothing else"
+
+    found = verified(desk, repair=True)
+    assert (found["exit"], found["repaired"]) == (0, 3)
+    assert (desk.once().exit, desk.downloads()) == (0, 7)
+    assert (desk.kept(), {key: {**row, "synced_at": None} for key, row in desk.rows().items()}) == (
+        before, {key: {**row, "synced_at": None} for key, row in rows.items()},
+    )  # fmt: skip
+    assert verified(desk)["exit"] == 0
+
+
+def test_a_folder_of_files_that_is_not_there_is_no_loss_of_files(desk: Desk) -> None:
+    desk.mail(desk.item(30))
+    assert desk.once().exit == 0
+    root = desk.folder / "state" / "attachments"
+    root.rename(root.with_name("unmounted"))
+    for repair in (False, True):
+        found = verified(desk, repair=repair)
+        assert (found["exit"], found["missing"], found["repaired"]) == (3, 0, 0)
+    assert "is its disk mounted?" in desk.said.getvalue()
+    root.with_name("unmounted").rename(root)
+    assert verified(desk)["exit"] == 0
+    assert (desk.once().exit, desk.downloads()) == (0, 1)
+
+
+def test_without_files_verify_speaks_of_none(desk: Desk) -> None:
+    desk.mail(desk.item(30))
+    assert desk.once(ATTACHMENTS="metadata").exit == 0
+    assert "files" not in run_verify(desk.settings(ATTACHMENTS="metadata"), (), Report(), threading.Event(), repair=False)

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from syncjob.core import codec
 from syncjob.core.model import EMAILS, Json, Wanted
 from syncjob.store.mirror import among, bound
 from syncjob.store.ready import Connection, Ready
@@ -73,6 +74,12 @@ class Files:
         same += [files.c.size == each.size] if each.size is not None else []
         query = sa.select(sa.func.count()).where(files.c.record == each.record, files.c.stage.in_(["done", "linked"]), *same)
         return self._connection.execute(query).scalar_one()
+
+    def kept(self, after: str, *, limit: int) -> list[tuple[str, list[str]]]:
+        """The hashes of kept files behind `after`, in order, each with the attachments that have this content."""
+        attachments = sa.func.json_group_array(files.c.attachment)
+        query = sa.select(files.c.sha256, attachments).where(files.c.sha256 > after).group_by(files.c.sha256).order_by(files.c.sha256)
+        return [(sha256, codec.read(keys)) for sha256, keys in self._connection.execute(query.limit(limit))]
 
     def set(self, attachment: str, **values: Any) -> None:
         """Set columns of an attachment."""
