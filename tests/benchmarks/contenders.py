@@ -24,7 +24,7 @@ Read = Callable[[Place], Iterator[tuple[str | None, ...]]]
 HERE = Path(__file__).parent
 FAST = "1000000/1"
 OURS, SQLITE, DLT, SINGER = "syncjob, PostgreSQL", "syncjob, SQLite", "dlt", "singer-sdk"
-READ, COPY, BARE = "floor: read", "floor: COPY, upsert", "floor: SQLite upsert"
+READ, COPY, BARE, START = "floor: read", "floor: COPY, upsert", "floor: SQLite upsert", "floor: start"
 COUNTED = (OURS, DLT, SINGER, COPY)
 """Who writes to PostgreSQL."""
 SECOND = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
@@ -91,7 +91,7 @@ def singer(python: Path) -> Contender:
 
 
 def floors(kind: Kind, rows: Path) -> Sequence[Contender]:
-    """What takes part in first loads and their repetition."""
+    """What takes part in first loads and their repetition; of tasks also in polls, which take little more than a start."""
     steps = _steps(kind)[:2]
     read = "tasks" if kind is TASKS else "mails"
 
@@ -102,6 +102,7 @@ def floors(kind: Kind, rows: Path) -> Sequence[Contender]:
         Contender(READ, steps, lambda place, step: floor(read, _url(place, kind))),
         Contender(COPY, steps, lambda place, step: floor("postgres", str(rows), place.dsn), _postgres(kind, kind.table)),
         Contender(BARE, steps, lambda place, step: floor("sqlite", str(rows), str(place.folder / "data.db")), _sqlite(kind, kind.table)),
+        *([Contender(START, "ec", lambda place, step: [[sys.executable, str(HERE / "start.py")]])] if kind is TASKS else []),
     ]
 
 

@@ -5,9 +5,11 @@ from itertools import pairwise
 from statistics import median
 
 from .airtable import AIRTABLE, ROWS_PER_SECOND
-from .contenders import COPY, DLT, OURS, READ, SQLITE
+from .contenders import COPY, DLT, OURS, READ, SQLITE, START
 from .results import Run
 
+FLOORS = {"a": (READ, COPY), "b": (READ, COPY), "c": (START,), "d": (READ, COPY), "e": (START,)}
+"""What a case cannot do without, one after the other."""
 Found = Mapping[tuple[str, str], Sequence[Run]]
 
 
@@ -27,21 +29,24 @@ def verdicts(runs: Sequence[Run]) -> Iterator[str]:
 
 def _against(found: Found, case: str, peer: str, times: float) -> Iterator[str]:
     if both := _both(found, (case, OURS), (case, peer)):
-        ratio = _median(both[1], "wall") / _median(both[0], "wall")
-        yield _told(f"{case}: rows/s as a multiple of {peer}'s", ratio, times, ratio >= times)
+        ours, theirs = (_median(runs, "wall") for runs in both)
+        floor = _floor(found, case, "wall")
+        yield _told(f"{case}: rows/s as a multiple of {peer}'s", theirs / ours, times, theirs / ours >= times, floor and theirs / floor)
 
 
 def _floors(found: Found) -> Iterator[str]:
-    if all_ := _both(found, ("a", OURS), ("a", READ), ("a", COPY)):
-        ours, *floors = (_median(runs, "wall") for runs in all_)
-        yield _told("a: seconds as a multiple of the floors' sum", ours / sum(floors), 3, ours <= 3 * sum(floors))
+    if (runs := found.get(("a", OURS))) and (floor := _floor(found, "a", "wall")):
+        ratio = _median(runs, "wall") / floor
+        yield _told("a: seconds as a multiple of the floors' sum", ratio, 3, ratio <= 3)
 
 
 def _idle(found: Found) -> Iterator[str]:
     for name, unit, most in (("wall", "seconds", 0.5), ("memory", "memory", 0.8)):
         if both := _both(found, ("e", OURS), ("e", DLT)):
-            ratio = _median(both[0], name) / _median(both[1], name)
-            yield _told(f"e: {unit} of an idle poll as a share of {DLT}'s", ratio, most, ratio <= most)
+            ours, theirs = (_median(runs, name) for runs in both)
+            floor = _floor(found, "e", name)
+            what = f"e: {unit} of an idle poll as a share of {DLT}'s"
+            yield _told(what, ours / theirs, most, ours / theirs <= most, floor and floor / theirs)
 
 
 def _flat(found: Found) -> Iterator[str]:
@@ -73,9 +78,15 @@ def _both(found: Found, *keys: tuple[str, str]) -> Sequence[Sequence[Run]]:
     return [found[key] for key in keys] if all(key in found for key in keys) else ()
 
 
+def _floor(found: Found, case: str, name: str) -> float | None:
+    """What the floors of a case take together; None: not all were measured."""
+    return sum(_median(runs, name) for runs in _both(found, *((case, floor) for floor in FLOORS[case]))) or None
+
+
 def _median(runs: Iterable[Run], name: str) -> float:
     return median(getattr(run, name) for run in runs)
 
 
-def _told(what: str, is_: float, target: float, reached: bool) -> str:
-    return f"{'reached' if reached else 'MISSED '}  {what}: {is_:.3g} (target {target:g})"
+def _told(what: str, is_: float, target: float, reached: bool, floor: float | None = None) -> str:
+    beside = f"; the floors alone: {floor:.3g}" if floor else ""
+    return f"{'reached' if reached else 'MISSED '}  {what}: {is_:.3g} (target {target:g}{beside})"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from .chains import check, save_rows, take_turns
-from .contenders import BARE, COPY, OURS, READ, SQLITE, floors, syncjob
+from .contenders import BARE, COPY, OURS, READ, SQLITE, START, floors, syncjob
 from .kinds import EMAILS, TASKS
 from .place import staged
 from .results import Run, load, merged, save
@@ -29,7 +29,7 @@ def test_every_contender_holds_the_same_tasks_after_every_step() -> None:
     assert found[READ, "a"] == (1, None)
     assert found[COPY, "a"] == (0, 120)
     assert found[COPY, "b"] == (0, 0)
-    assert {run.contender for run in runs} == {READ, COPY, BARE, OURS, SQLITE}
+    assert {run.contender for run in runs} == {READ, COPY, BARE, START, OURS, SQLITE}
     assert [line for line in verdicts(runs) if line.startswith("MISSED") and " a: " not in line] == []
 
 
@@ -62,3 +62,9 @@ def test_cases_measured_at_different_times_are_one_table(tmp_path: Path) -> None
         ["e", OURS, "1,000", "2.00", "2.00 … 2.00", "500", "1.00"],
     ]
     assert [line.split()[0] for line in verdicts(load(file)) if "dlt" in line] == ["reached"]
+
+
+def test_a_target_is_told_beside_what_the_floors_alone_would_be() -> None:
+    took = {OURS: 4.0, "dlt": 12.0, READ: 1.0, COPY: 2.0}
+    runs = [Run("b", name, 1000, wall, 1.5, 70, 0, None, None) for name, wall in took.items()]
+    assert next(verdicts(runs)) == "MISSED   b: rows/s as a multiple of dlt's: 3 (target 20; the floors alone: 4)"
