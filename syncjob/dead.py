@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from syncjob.build import DESTINATIONS
+from syncjob.build import DESTINATIONS, SOURCES
 from syncjob.core.errors import ConfigError, Rejected, SyncjobError, worst
 from syncjob.core.model import Json
 from syncjob.delivery import DestinationPart
@@ -65,8 +65,11 @@ def drop(settings: Settings, part: str, key: str, report: Report) -> None:
 
 
 def retry(settings: Settings, part: str | None, key: str | None, report: Report, stop: threading.Event) -> int:
-    """Deliver the present rows of a destination's letters (of all destinations: None) to it alone; the exit code."""
-    if part in settings.sources:
+    """Deliver the present rows of a destination's letters (of all destinations: None) to it alone; the exit code.
+
+    Raises ConfigError for a part that is a source, has no letters, or is no destination any more.
+    """
+    if part in SOURCES:
         raise ConfigError(
             f"{part} is a source: its dead letters heal by themselves when the record changes",
             hint="to read every record again now: python -m syncjob once --full-resync",
@@ -74,8 +77,14 @@ def retry(settings: Settings, part: str | None, key: str | None, report: Report,
     with hold(settings.state / "lock", what="dead retry"), known_store(settings) as store:
         with store.read() as tx:
             letters = _found(tx, part, key) if part else tx.letters.find()
-        mine = groupby((each for each in letters if each.part in settings.db_backend), key=lambda letter: letter.part)
-        return worst([_retry(name, [*found], settings, store, report, stop) for name, found in mine])
+        if part and part not in settings.db_backend:
+            gone = f"forget what it refused: python -m syncjob dead drop {part} {letters[0].key}"
+            raise ConfigError(f"{part} is not in DB_BACKEND", hint=f"put it there, or {gone}")
+        mine = [each for each in letters if each.part in settings.db_backend]
+        if not mine:
+            report.line("there is no record that a destination of DB_BACKEND refused")
+        groups = groupby(mine, key=lambda letter: letter.part)
+        return worst([_retry(name, [*found], settings, store, report, stop) for name, found in groups])
 
 
 def _retry(name: str, letters: Sequence[Letter], settings: Settings, store: Store, report: Report, stop: threading.Event) -> int:

@@ -14,6 +14,7 @@ import pytest
 
 from syncjob import dead
 from syncjob.build import Choices
+from syncjob.core.errors import ConfigError
 from syncjob.once import Ran, run_once
 from syncjob.report import Report
 from syncjob.sandbox import Response, Sandbox
@@ -242,6 +243,27 @@ def test_retry_delivers_the_present_row_once_the_destination_takes_it(refusing: 
     assert refusing.retry() == 0
     assert (refusing.letters(), refusing.titles()[second]) == ({}, POISON)
     assert refusing.run().document["destinations"][refusing.name]["written"] == 0
+
+
+def test_a_retry_for_a_destination_that_is_not_configured_any_more_says_so(refusing: Refusing) -> None:
+    refusing.refuse()
+    key = refusing.tasks()[0]
+    refusing.edit(key, POISON)
+    refusing.run()
+    before = refusing.name
+    refusing.settings = refusing.settings.model_copy(update={"db_backend": ("airtable",)})
+    with pytest.raises(ConfigError, match=f"{before} is not in DB_BACKEND") as told:
+        refusing.retry(before)
+    assert f"dead drop {before} {key}" in (told.value.hint or "")
+    assert refusing.retry() == 0
+    assert "no record that a destination of DB_BACKEND refused" in refusing.said.getvalue()
+    assert refusing.letters() == {str(key): before}
+
+
+def test_sources_have_no_retry(refusing: Refusing) -> None:
+    for source in ("teamwork", "missive"):
+        with pytest.raises(ConfigError, match="is a source"):
+            refusing.retry(source)
 
 
 def test_a_dropped_letter_is_forgotten_and_its_row_left_alone(refusing: Refusing) -> None:
