@@ -158,12 +158,10 @@ class FilesCheck:
             self._error = error
         finally:
             self._report.finished(FILES)
-        for line in self._tally.lines(FILES, "are downloaded anew by the next run"):
-            self._report.line(line)
-        left = self._tally.different - self._tally.repaired
-        hint = "`python -m syncjob verify --repair` has the next run download them anew"
-        problem = SyncjobError(f"{number(left)} kept files are not what was downloaded", hint=hint) if left else None
-        if problem := self._error or problem:
+        if not self._error:
+            for line in self._tally.lines(FILES, "are downloaded anew by the next run"):
+                self._report.line(line)
+        if problem := self._error or self._left():
             self._report.problem(FILES, problem)
 
     def document(self) -> Mapping[str, Any]:
@@ -179,6 +177,12 @@ class FilesCheck:
             self._report.progress(FILES, sum(self._tally.counts.values()), None)
             if self._clock.wait(0):
                 return
+
+    def _left(self) -> SyncjobError | None:
+        """What is not mended, as a problem."""
+        left = self._tally.different - self._tally.repaired
+        hint = "`python -m syncjob verify --repair` has the next run download them anew"
+        return SyncjobError(f"{number(left)} kept files are missing, or not what was downloaded", hint=hint) if left else None
 
 
 def _fed(part: DestinationPart, clock: WallClock) -> Position | None:
