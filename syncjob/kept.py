@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from syncjob.core.errors import SyncjobError
@@ -20,11 +21,9 @@ def findings(store: Store, folder: Path) -> Iterator[Finding]:
     """
     after = ""
     while page := _page(store, after):
-        if not folder.is_dir():
-            raise SyncjobError(f"the folder of files {folder} is not there", hint="is its disk mounted? If it is lost, make it anew, empty")
         for sha256, attachments in page:
-            finding = _judged(folder / path_of(sha256), sha256)
-            yield from (Finding(finding.verdict, key, finding.columns) for key in attachments)
+            found = _judged(folder, sha256)
+            yield from (replace(found, key=key) for key in attachments)
         after = page[-1][0]
 
 
@@ -41,13 +40,18 @@ def _page(store: Store, after: str) -> list[tuple[str, list[str]]]:
         return tx.files.kept(after, limit=PAGE)
 
 
-def _judged(path: Path, sha256: str) -> Finding:
+def _judged(folder: Path, sha256: str) -> Finding:
     """What became of a file, under no key."""
+    path = folder / path_of(sha256)
     try:
         with path.open("rb") as file:
             is_whole = hashlib.file_digest(file, "sha256").hexdigest() == sha256
     except FileNotFoundError:
-        return Finding("missing", "")
+        if folder.is_dir():
+            return Finding("missing", "")
+        lost = f"If it is lost: `mkdir -m 700 {folder}`, then `python -m syncjob verify --repair`"
+        raise SyncjobError(f"the folder of files {folder} is not there", hint=f"is its disk mounted? {lost}") from None
     except OSError as error:
-        raise SyncjobError(f"cannot read the file {path}: {error.strerror}", hint="mend its rights, or its disk") from None
+        gone = "if it cannot be read at all, take it away, then `python -m syncjob verify --repair`"
+        raise SyncjobError(f"cannot read the file {path}: {error.strerror}", hint=f"mend its rights; {gone}") from None
     return Finding("equal", "") if is_whole else Finding("differs", "", ("content",))

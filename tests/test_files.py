@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 
 from syncjob.build import Choices
+from syncjob.core.errors import SyncjobError
 from syncjob.http.download import DownloadError, download
 from syncjob.init import run_init
+from syncjob.kept import findings
 from syncjob.once import Ran, run_once
 from syncjob.prove import run_verify
 from syncjob.report import Report
@@ -29,6 +31,7 @@ from syncjob.sandbox.files import content
 from syncjob.sandbox.missive.things import Attachment
 from syncjob.settings import Settings, load
 from syncjob.status import standing
+from syncjob.store import Store
 
 FAST = {"HTTP_RETRIES": "2", "HTTP_BACKOFF_SECONDS": "0", "HTTP_TIMEOUT_SECONDS": "1", "BACKFILL_OVERLAP_SECONDS": "0"}
 
@@ -331,9 +334,9 @@ def test_files_that_a_record_shows_already_are_not_sent_again(base: Desk, *, los
     assert sorted(item["filename"] for item in base.shown(email)) == ["a.txt", "a.txt", "b.txt"]
 
 
-def verified(desk: Desk, *, repair: bool = False, **more: str) -> Mapping[str, Any]:
+def verified(desk: Desk, *, repair: bool = False) -> Mapping[str, Any]:
     """What `verify` says of the files that are kept."""
-    found = run_verify(desk.settings(**more), (), Report(out=desk.said, err=desk.said), threading.Event(), repair=repair)
+    found = run_verify(desk.settings(), (), Report(out=desk.said, err=desk.said), threading.Event(), repair=repair)
     return {"exit": found["exit"], **{name: found["files"][name] for name in ("equal", "missing", "differs", "repaired", "rows")}}
 
 
@@ -380,6 +383,33 @@ def test_a_folder_of_files_that_is_not_there_is_no_loss_of_files(desk: Desk) -> 
     root.with_name("unmounted").rename(root)
     assert verified(desk)["exit"] == 0
     assert (desk.once().exit, desk.downloads()) == (0, 1)
+
+
+def test_a_folder_that_goes_while_its_files_are_read_is_no_loss_of_files_either(desk: Desk) -> None:
+    desk.mail(desk.item(30), desk.item(40))
+    assert desk.once().exit == 0
+    root = desk.folder / "state" / "attachments"
+    with closing(Store(desk.folder / "state" / "mirror.db")) as store:
+        found = findings(store, root)
+        assert next(found).verdict == "equal"
+        root.rename(root.with_name("unmounted"))
+        with pytest.raises(SyncjobError, match="is not there"):
+            next(found)
+
+
+def test_a_kept_file_that_cannot_be_read_is_told_and_not_taken_for_lost(desk: Desk) -> None:
+    item = desk.item(30)
+    desk.mail(item)
+    assert desk.once().exit == 0
+    path = desk.folder / "state" / "attachments" / desk.rows()[item.id]["path"]
+    path.unlink()
+    path.mkdir()
+    found = verified(desk, repair=True)
+    assert (found["exit"], found["missing"], found["differs"], found["repaired"]) == (3, 0, 0, 0)
+    assert f"cannot read the file {path}: Is a directory" in desk.said.getvalue()
+    path.rmdir()
+    assert verified(desk, repair=True)["repaired"] == 1
+    assert (desk.once().exit, desk.downloads(), verified(desk)["exit"]) == (0, 2, 0)
 
 
 def test_without_files_verify_speaks_of_none(desk: Desk) -> None:
