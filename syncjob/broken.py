@@ -29,6 +29,19 @@ class _TakenBack(Exception):
     """Ends a transaction that was only a try."""
 
 
+def absorb_together(leaves: Sequence[Leaf], source: Source, store: Store, spool: Spool, now: datetime) -> bool:
+    """Take several leaves into the mirror, all or nothing. False: nothing; which of them cannot be shows when each comes by itself."""
+    try:
+        with store.begin() as tx:
+            if any(take_in(leaf, source, tx, now) for leaf in leaves):
+                raise _TakenBack
+    except Exception:  # noqa: BLE001  as below: what it was is told then
+        return False
+    for leaf in leaves:
+        spool.drop(leaf)  # a crash before this line: as with a single one, see `absorb`
+    return True
+
+
 def absorb_or_set_aside(leaf: Leaf, source: Source, store: Store, spool: Spool, now: datetime) -> Path | None:
     """Take a leaf into the mirror, without the records that cannot be; where it was set aside, if it had to be.
 

@@ -1,17 +1,18 @@
 """The cycle of a source: source -> spool -> diff -> mirror. `delivery` goes on from there.
 
-Every source and destination is a part with a `step()`: one answer, or one delivery. What a source does next is
+Every source and destination is a part with a `step()`: one answer (or a few that come at once), or one delivery. What a source does next is
 `core.steps.next_step`; here it is only done. A part owns nothing that the store does not know, so it may be dropped
 between any two lines and built again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from syncjob.absorb import NO_DATE, conclude, finish
-from syncjob.broken import absorb_or_set_aside
+from syncjob.broken import absorb_or_set_aside, absorb_together
 from syncjob.core.errors import ConfigError, Incomplete, Later, SyncjobError, Transient, Unforeseen
 from syncjob.core.model import Answer, Call, Walk, WalkKind, Want
 from syncjob.core.ports import Clock, Source
@@ -21,6 +22,8 @@ from syncjob.spool import Leaf, Spool, UnknownLeaf, observation
 from syncjob.store.store import KnownTo, Store
 
 TRUSTED_SKEW = timedelta(days=1)
+TOGETHER_SECONDS = 1.0
+"""Answers that come within that time are taken in together; slower ones have nothing to gain, and what is due does not wait."""
 
 
 class SourcePart:
@@ -67,10 +70,11 @@ class SourcePart:
             case Turn(walk):
                 with self._store.read() as tx:
                     call = self.source.page_call(walk, KnownTo(tx, self.name))
-                self._fetch(call, walk)
+                if leaf := self._fetch(call, walk):
+                    self._take_in(leaf, self._clock.now())
                 self._leave_time(walk)
-            case Ask(walk, wants):
-                self._ask_wants(walk, wants)
+            case Ask(walk, batches):
+                self._ask_wants(walk, batches)
             case Conclude(walk):
                 conclude(walk, self.source, self._store)
             case Finish(walk):
@@ -128,11 +132,11 @@ class SourcePart:
         with self._store.read() as tx:
             walks = tx.walks.open(stream)
             known, source = tx.walks.stream(stream), tx.walks.source(self.name)
-            asks: dict[int | None, Sequence[Want]] = {}
+            asks: dict[int | None, Sequence[Sequence[Want]]] = {}
             waiting: dict[int | None, datetime] = {}
             for owner in (*(walk.id for walk in walks), None):
                 wants = tx.walks.wanted(self.name, owner, self.source.kinds, now)
-                asks[owner] = self.source.batch(wants)
+                asks[owner] = self.source.batches(wants)
                 if not wants and (later := tx.walks.waiting(self.name, owner, now)):
                     waiting[owner] = later
         return Standing(
@@ -189,27 +193,55 @@ class SourcePart:
                 tx.walks.update(walk.id, process_after=max(walk.process_after or NO_DATE, date))
         self._is_dated = True
 
-    def _fetch(self, call: Call, walk: Walk | None) -> None:
-        """One request: its answer is durable in the spool before anything is decided about it."""
+    def _fetch(self, call: Call, walk: Walk | None) -> Leaf | None:
+        """One request: its answer is durable in the spool before anything is decided about it. None: asked to stop meanwhile, the
+        next run asks again."""
         answer = self._ask(call, walk.kind if walk else "sweep")
         if self._clock.wait(0):
-            return  # asked to stop meanwhile: the next run asks again
+            return None
         self._observed += 1
         if walk and walk.until is None:
             now = self._clock.now()
             check_clock(answer, now)
             answer = replace(answer, date=min(answer.date or now, now))  # were it ahead for once, what changes until then would be hidden
-        leaf = self._spool.write(observed=self._observed, walk=walk.id if walk else None, call=call, answer=answer)
-        self._take_in(leaf, self._clock.now())
+        return self._spool.write(observed=self._observed, walk=walk.id if walk else None, call=call, answer=answer)
 
-    def _ask_wants(self, walk: Walk | None, wants: Sequence[Want]) -> None:
+    def _ask_wants(self, walk: Walk | None, batches: Sequence[Sequence[Want]]) -> None:
+        """One request after the other, then one transaction. A crash before it costs nothing: the answers are in the spool."""
         with self._store.read() as tx:
-            call = self.source.want_call(wants, KnownTo(tx, self.name))
+            calls = [self.source.want_call(wants, KnownTo(tx, self.name)) for wants in batches]
+        until = self._clock.monotonic() + TOGETHER_SECONDS
+        leaves: list[Leaf] = []
+        failure: SyncjobError | None = None
+        for call in calls:
+            try:
+                leaf = self._fetch(call, walk)
+            except SyncjobError as error:
+                failure = error
+                break
+            if leaf:
+                leaves.append(leaf)
+            if leaf is None or self._clock.monotonic() >= until:
+                break
+        now = self._clock.now()
+        are_in = len(leaves) > 1 and absorb_together(leaves, self.source, self._store, self._spool, now)
+        for wants, leaf in zip(batches, leaves, strict=False):
+            with self._postponing(wants, walk, leaf):
+                if not are_in:
+                    self._take_in(leaf, now)
+        if failure:
+            with self._postponing(batches[len(leaves)], walk):
+                raise failure
+
+    @contextmanager
+    def _postponing(self, wants: Sequence[Want], walk: Walk | None, leaf: Leaf | None = None) -> Iterator[None]:
+        """Note that these were answered; where they were not, let them wait while others are asked."""
         try:
-            self._fetch(call, walk)
+            yield
         except (Transient, Incomplete, Unforeseen) as error:
             for path in self._spool.leaves():
-                path.unlink()  # it broke its reader: the question is asked again, with fewer keys
+                if leaf and observation(path) == leaf.observed:
+                    path.unlink()  # it broke its reader: the question is asked again, with fewer keys
             self._postponed.failed(wants, walk, error, self._clock.now())
         else:
             self._postponed.answered(wants)

@@ -68,11 +68,12 @@ class Source(Protocol):
     def page_call(self, walk: Walk, known: Known) -> Call:
         """The next page of a walk."""
 
-    def batch(self, wants: Sequence[Want]) -> Sequence[Want]:
-        """Those of a walk's wants (the oldest few of each kind) that the next call should ask together."""
+    def batches(self, wants: Sequence[Want]) -> Sequence[Sequence[Want]]:
+        """What the next calls should ask, each a batch of a walk's wants (the oldest few of each kind). No call depends on what
+        another one of them is answered."""
 
     def want_call(self, wants: Sequence[Want], known: Known) -> Call:
-        """The call that asks these wants, which `batch` chose."""
+        """The call that asks one of the batches that `batches` chose."""
 
     def read(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
         """What an answer says. Raise Incomplete when it cannot be trusted."""

@@ -41,10 +41,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask the next wants in one call. `walk` None: look-ups that outlived their walk."""
+    """Ask the next wants, one call for each batch. `walk` None: look-ups that outlived their walk."""
 
     walk: Walk | None
-    wants: Sequence[Want]
+    batches: Sequence[Sequence[Want]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ Step: TypeAlias = Absorb | Identify | Begin | Turn | Ask | Conclude | Finish | R
 class Standing:
     """Where a source stands: all that `next_step` needs to know.
 
-    `asks` holds, per open walk (None: no walk), the wants its next call would ask; `waiting` the earliest
+    `asks` holds, per open walk (None: no walk), the batches its next calls would ask; `waiting` the earliest
     time at which a walk's remaining wants may be asked, for walks that have some but none now.
     """
 
@@ -88,7 +88,7 @@ class Standing:
     swept_at: datetime | None = None
     scope_grew: bool = False
     walks: Sequence[Walk] = ()
-    asks: Mapping[int | None, Sequence[Want]] = field(default_factory=dict)
+    asks: Mapping[int | None, Sequence[Sequence[Want]]] = field(default_factory=dict)
     waiting: Mapping[int | None, datetime] = field(default_factory=dict)
 
 
@@ -170,7 +170,7 @@ def _go_on(walk: Walk, standing: Standing) -> Step | None:
 
 def _is_retry(step: Step) -> bool:
     """Whether nothing is left to ask but what failed before: that must not keep newer changes waiting."""
-    return isinstance(step, Ask) and step.wants[0].not_before is not None
+    return isinstance(step, Ask) and step.batches[0][0].not_before is not None
 
 
 def _next_time(now: datetime, standing: Standing, rhythm: Rhythm) -> datetime | None:

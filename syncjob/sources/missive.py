@@ -54,7 +54,7 @@ from syncjob.sources.missive_wants import (
 from syncjob.sources.payload import listed, parsed, times_of, validated
 from syncjob.sources.until import SMALLEST_LIMIT, as_time, onward, paging
 
-LIST_LIMIT, USERS_LIMIT, BODIES = 50, 200, 10
+LIST_LIMIT, USERS_LIMIT, BODIES, THREADS = 50, 200, 10, 10
 BODIES_BYTES = 4_000_000
 """Bodies are asked for together as long as all of them are not larger than that; a single one may be as large as any answer."""
 
@@ -86,16 +86,16 @@ class Missive:
         limit = SMALLEST_LIMIT if position.get("probe") else position["limit"]
         return Call("list", "/conversations", ((position["box"], "true"), *paging(limit, position["until"])), position, accept=(400,))
 
-    def batch(self, wants: Sequence[Want]) -> Sequence[Want]:
-        """Bodies where they fill a call, else the next thread, else the bodies that are left; then look-ups, and the threads that
-        they may find to be there after all."""
+    def batches(self, wants: Sequence[Want]) -> Sequence[Sequence[Want]]:
+        """Bodies where they fill a call, else the next threads, else the bodies that are left; then look-ups, and the threads that
+        they may find to be there after all. What had to wait is asked by itself."""
         bodies = [want for want in wants if want.kind == "body"]
         threads = [want for want in wants if want.kind == "thread" and not want.about.get("lost")]
-        if not bodies and not threads:
-            return proof.batch(wants) or wants[:1]
         batch = together(bodies, self._together)
         is_full = len(batch) == self._together and not batch[0].tries  # what failed lets others go first, to see if they are answered
-        return batch if is_full or not threads else threads[:1]
+        if threads and not is_full:
+            return [[want] for want in threads if want.not_before is None][:THREADS] or [threads[:1]]
+        return [batch or proof.batch(wants) or wants[:1]] if wants else []
 
     def want_call(self, wants: Sequence[Want], known: Known) -> Call:
         want = wants[0]

@@ -85,11 +85,11 @@ class Teamwork:
         refused = (400,) if position["page"] > 1 else ()
         return Call(name, f"{ROOT}/tasks.json", filters + VISIBLE + SIDELOAD + ORDER + paging, position, accept=refused)
 
-    def batch(self, wants: Sequence[Want]) -> Sequence[Want]:
+    def batches(self, wants: Sequence[Want]) -> Sequence[Sequence[Want]]:
         for kind, most in (("fetch", FETCH_SIZE), ("look_up", 1), ("hidden", 1)):
             if found := [want for want in wants if want.kind == kind]:
-                return together(found, most)
-        return proof.batch(wants)
+                return [together(found, most)]
+        return [batch] if (batch := proof.batch(wants)) else []
 
     def want_call(self, wants: Sequence[Want], known: Known) -> Call:
         want = wants[0]

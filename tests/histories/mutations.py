@@ -42,9 +42,9 @@ def checkpoint_moved_on_error() -> list[Any]:
     """A changes walk that fails counts as read."""
     fetch = SourcePart._fetch
 
-    def hasty(part: SourcePart, call: Any, walk: Any) -> None:
+    def hasty(part: SourcePart, call: Any, walk: Any) -> Any:
         try:
-            fetch(part, call, walk)
+            return fetch(part, call, walk)
         except SyncjobError:
             if walk and walk.kind == "changes":
                 with part._store.begin() as tx:

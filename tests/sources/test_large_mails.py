@@ -27,7 +27,7 @@ def message(key: str, size: int) -> dict[str, object]:
 
 def ask(source: Missive, wants: list[Want], size: int) -> tuple[int, list[Want]]:
     """Ask the next batch of a source whose mails are so large: how many went into it, and what has still to be asked."""
-    batch = source.batch(wants)
+    (batch,) = source.batches(wants)
     call = source.want_call(batch, Nothing())  # type: ignore[arg-type]
     body = json.dumps({"messages": [message(want.key, size) for want in batch]}).encode()
     answer = Answer(413, b"") if call.most_bytes and len(body) > call.most_bytes else Answer(200, body)
