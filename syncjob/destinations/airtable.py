@@ -17,7 +17,7 @@ from syncjob.core.errors import ConfigError, Rejected, Transient
 from syncjob.core.model import EMAILS, TASKS, Batch, Entry, FeedRow, Json, Position, Receipt, Rejection
 from syncjob.core.ports import Clock, Ledger
 from syncjob.core.tables import SQL_TABLES
-from syncjob.destinations.airtable_api import RECORD_ID, AirtableApi, TooLarge, Unprocessable
+from syncjob.destinations.airtable_api import RECORD_ID, AirtableApi, TooLarge, Unprocessable, Unreadable
 from syncjob.destinations.airtable_cells import cells, hashed, shown
 from syncjob.destinations.airtable_files import ADOPTED
 from syncjob.destinations.airtable_tables import AirtableTables
@@ -32,7 +32,7 @@ FULL = re.compile(r"\b(records?|rows?)\b.*\blimit|\blimit\b.*\b(records?|rows?)\
 
 LEFT_OUT = ": its choices were left out; let the token's user make choices, or make it by hand"
 UNHASHED = ""
-"""Equal to no rendering: the record is written again when its row comes by."""
+"""Equal to no rendering: what the record holds is not known, and is read when its row comes by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,25 +134,28 @@ class AirtableDestination:
     # --- sending ---
 
     def _outgoing(self, stream: str, rows: Sequence[FeedRow], refused: list[Rejection], *, by_content: bool) -> list[_Outgoing]:
-        """The rows that have to be sent."""
+        """The rows that have to be sent. A record that this ledger did not write is read first: a mirror made anew finds its rows there."""
         types = self.tables[stream].types
         known = self._ledger.entries(stream, [row.key for row in rows])
-        there = self._read(stream, [row.key for row in rows]) if by_content else {}
-        found = []
+        doubtful = [row.key for row in rows if by_content or (row.key in known and known[row.key].hash == UNHASHED)]
+        there = self._read_or_look(stream, doubtful)
+        found, equal = [], {}
         for row in rows:
             try:
                 rendered = cells(row, types)
             except Rejected as error:
                 refused.append(Rejection(row.stream, row.key, error.message, ""))
                 continue
-            if by_content:
-                record, content = there.get(row.key, (None, {}))
-                is_equal = record is not None and shown(stream, content, types) == shown(stream, rendered, types)
-            else:
-                entry = known.get(row.key)
-                record, is_equal = (entry.record, entry.hash == hashed(rendered)) if entry else (None, False)
-            if not is_equal:
-                found.append(_Outgoing(row, rendered, record))
+            record, content = there.get(row.key, (None, {}))
+            if record and shown(stream, content, types) == shown(stream, rendered, types):
+                equal[row.key] = Entry(record, hashed(rendered))
+                continue
+            if row.key not in doubtful and (entry := known.get(row.key)):
+                if entry.hash == hashed(rendered):
+                    continue
+                record = entry.record
+            found.append(_Outgoing(row, rendered, record))
+        self._ledger.enter(stream, equal)
         return found
 
     def _look(self) -> None:
@@ -253,6 +256,17 @@ class AirtableDestination:
             records = self._by_key(stream, self._api.pages(shape.table, list(names), formula=str(OR(*terms))))
             found |= {key: (each["id"], {names[name]: cell for name, cell in each["fields"].items()}) for key, each in records.items()}
         return found
+
+    def _read_or_look(self, stream: str, keys: Sequence[str]) -> dict[str, tuple[str, dict[str, Json]]]:
+        """The same, where a field may have another name since the tables were looked at."""
+        if keys and self.tables.is_stale():
+            self._look()
+        try:
+            return self._read(stream, keys)
+        except Unreadable:
+            if not self.tables.looked:
+                self._look()
+            raise
 
     def _by_key(self, stream: str, records: Sequence[Json]) -> dict[str, Json]:
         """Records by key, the oldest of each; a key that is there twice is told."""

@@ -54,6 +54,10 @@ class TooLarge(Exception):
     """A 413."""
 
 
+class Unreadable(Transient):
+    """A 422 to a question: a field that it names may be another one now."""
+
+
 class AirtableApi:
     """Calls to one base, one at a time."""
 
@@ -246,8 +250,8 @@ class AirtableApi:
             )
         return Transient(f"{self._host}: it answered {words}", hint="If this stays, check AIRTABLE_BASE_URL.")
 
-    def _unreadable(self, error: Unprocessable) -> Transient:
-        return Transient(f"{self._host} cannot be read: {error.message}", hint=answers.BROKEN)
+    def _unreadable(self, error: Unprocessable) -> Unreadable:
+        return Unreadable(f"{self._host} cannot be read: {error.message}", hint=answers.BROKEN)
 
     def _over_limit(self, answer: Response, type_: str, words: str) -> Exception:
         now = self._clock.now()
