@@ -44,7 +44,7 @@ class SourcePart:
         self._not_before: datetime | None = None
         self._failures = 0
         self._hinted = self._is_dated = False
-        self._postponed = Postponed(source.name, store)
+        self._postponed = Postponed(source, store)
         with store.read() as tx:
             newest = max([int(tx.mirror.meta("observed")), *(observation(path) for path in spool.leaves())])
         self._observed = newest

@@ -1,6 +1,6 @@
 """What the core asks of its edges."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -59,6 +59,8 @@ class Source(Protocol):
     stream: str
     kinds: Mapping[str, int]
     """The kinds of want it knows, and of how many of each at most it chooses what to ask next."""
+    witnesses: Mapping[str, Callable[[Row], Mapping[str, Json]]]
+    """Of which kinds a want can be made of any record that is there, to see whether the source is well; and its `about`."""
     enumerated: str
     """The stream that a sweep lists whole: a row of it that is not met is suspected to be gone."""
 

@@ -12,7 +12,7 @@ another, is found in turn: each sweep lists the messages of the hundredth part o
 https://missiveapp.com/docs/developers/rest-api/endpoints
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from syncjob.core.model import (
     CONVERSATIONS,
     EMAILS,
     NOTHING,
+    OPENED,
     PROOF,
     Answer,
     Call,
@@ -65,6 +66,11 @@ class Missive:
     name = "missive"
     stream = EMAILS
     kinds: Mapping[str, int] = {"thread": 20, "body": 2 * BODIES, **proof.KINDS}
+    witnesses: Mapping[str, Callable[[Row], Mapping[str, Json]]] = {
+        "thread": lambda row: whole_thread(row.version or ""),
+        "body": lambda row: {"conversation": row.parent, "relisted": False},
+        OPENED: lambda _: proof.LISTED,
+    }
     enumerated = CONVERSATIONS
 
     def __init__(self, process_after: datetime | None = None) -> None:

@@ -49,7 +49,7 @@ def call(wants: Sequence[Want], known: Known, route: Route) -> Call:
     """The control's look-up; that of the suspect itself when it is opened, or when there is no control."""
     want = wants[0]
     assert want.walk is not None  # suspects always belong to a walk
-    control = None if want.kind == OPENED else known.control(want.walk, want.stream, want.about.get("failed", 0))
+    control = None if want.kind == OPENED else known.control(want.walk, want.stream, want.about.get("failed", 0) + want.tries)
     asked = route(want.stream, control or want.key)
     about = {"control": control, "kind": want.kind, "stream": want.stream, "wants": [[each.key, dict(each.about)] for each in wants]}
     return Call("proof", asked.path, asked.params, about, asked.accept)
@@ -65,7 +65,8 @@ def read(walk: Walk, asked: Call, answer: Answer, known: Known, look: Look) -> P
     if found is not None:
         page = replace(found, settled=found.settled + _all_kinds(key))
         is_there = stream == CONVERSATIONS and _is_live(found, key)  # not merged, thrown away or out of reach since
-        return missed(walk, page, known, stream, key, alone=kind == SUSPECT) if is_there else page
+        was_missed = is_there and not said.get("listed")
+        return missed(walk, page, known, stream, key, alone=kind == SUSPECT) if was_missed else page
     if kind == CLAIM:
         return Page((_gone(stream, key, known, UNPROVEN),), settled=_all_kinds(key))
     claim = Want(CLAIM, stream, key, dict(said), walk.id)

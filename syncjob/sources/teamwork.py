@@ -7,12 +7,12 @@ like any other: then `ids` must hide it while it shows its neighbour, and show i
 https://apidocs.teamwork.com/guides/teamwork/how-does-paging-work
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from syncjob.core.errors import Incomplete, Transient
-from syncjob.core.model import SUSPECT, TASKS, UNPROVEN, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
+from syncjob.core.model import OPENED, SUSPECT, TASKS, UNPROVEN, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
 from syncjob.core.ports import Known
 from syncjob.core.questions import together
 from syncjob.sources import keyset, proof
@@ -50,6 +50,7 @@ class Teamwork:
     name = "teamwork"
     stream = TASKS
     kinds: Mapping[str, int] = {"look_up": 1, "fetch": FETCH_SIZE, "hidden": 1, **proof.KINDS}
+    witnesses: Mapping[str, Callable[[Row], Mapping[str, Json]]] = dict.fromkeys(("look_up", "fetch", OPENED), lambda _: {})
     enumerated = TASKS
 
     def __init__(self, base_url: str, process_after: datetime | None = None) -> None:

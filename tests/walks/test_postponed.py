@@ -1,6 +1,7 @@
 """A question that fails waits, is found within its batch, and is given up on at last; everything else goes on."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,10 +11,12 @@ from unittest.mock import patch
 import pytest
 
 from syncjob.core.errors import Transient, Unreliable
-from syncjob.core.model import CONVERSATIONS, EMAILS, Want
+from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS, Answer, Call, Walk, WalkKind, Want
 from syncjob.core.questions import Failed, after_failure, together
-from syncjob.sandbox import Request
+from syncjob.postpone import Postponed
+from syncjob.sandbox import Request, Switches
 from syncjob.sandbox.faults import Fault
+from syncjob.sources.missive import Missive
 from syncjob.spool import Leaf
 
 from .bench import Bench, FusedSpool
@@ -92,10 +95,11 @@ def test_a_conversation_that_always_fails_blocks_nobody_in_a_backfill(bench: Ben
     assert "500" in cycle(bench)
     lacking = bench.differences_of("email")
     assert len(lacking) == messages_of(bench, poison)
-    for _ in range(8):
-        cycle(bench)
-    assert dead(bench) == []  # nothing else was asked meanwhile: it may as well be an outage
-    assert not bench.walks(EMAILS)[0]["finished_at"]
+    for _ in range(3):
+        assert dead(bench) == []  # nothing else was asked meanwhile: it may as well be an outage
+        cycle(bench)  # at the third try another conversation is asked for, and answered
+    assert dead(bench) == [("thread", poison)]
+    assert bench.walks(EMAILS)[0]["complete"]
 
 
 def test_it_is_given_up_on_when_others_are_answered_and_comes_back_when_it_is_mended(bench: Bench) -> None:
@@ -203,8 +207,6 @@ def test_one_poisoned_mail_is_found_in_its_batch_while_the_others_come_in(bench:
     for _ in range(4):
         cycle(bench)
         assert bench.differences_of("email") == [f"email {key} is missing"]
-    busy(bench, bench.sandbox.truth.emails()[key]["thread_id"])
-    cycle(bench, wait=300)
     assert dead(bench) == [("body", key)]
     (walk,) = (walk for walk in bench.walks(EMAILS) if walk["verdicts"] and walk["verdicts"].get("rejected"))
     assert walk["fetched"] == sum(walk["verdicts"].values())
@@ -378,3 +380,135 @@ def test_a_new_mail_that_only_its_list_shows_is_given_up_on_until_the_next_sweep
     bench.reopen()
     assert cycle(bench) == ""
     assert bench.differences_of("email") == []
+
+
+def never_answered(bench: Bench, name: str, what: Callable[[Call], bool]) -> list[Call]:
+    """Such questions to a source fail from here on; the calls that it is asked."""
+    part, asked = bench.parts[name], list[Call]()
+    ask = part._ask
+
+    def answer(call: Call, urgency: WalkKind) -> Answer:
+        asked.append(call)
+        if what(call):
+            raise Transient("500")
+        return ask(call, urgency)
+
+    part._ask = answer
+    return asked
+
+
+def test_a_sweep_of_a_quiet_account_finds_what_is_gone_though_one_conversation_always_fails(bench: Bench) -> None:
+    bench.run("missive")
+    poison, healthy = poisoned(bench)
+    busy(bench, poison)
+    bench.sandbox.world.missive.delete_conversation(healthy)
+    bench.parts["missive"]._rhythm = replace(bench.rhythm, sweep_asked=True)
+    for _ in range(8):
+        cycle(bench)
+    assert dead(bench) == [("thread", poison)]
+    assert len(bench.differences_of("email")) == 1, "the new mail of the one that fails, while those of the other are deleted"
+    assert cycle(bench) == ""
+
+
+@pytest.mark.parametrize("kind", ["thread", "body"])
+def test_in_an_outage_few_witnesses_are_asked_and_nothing_is_given_up_on(bench: Bench, kind: str) -> None:
+    asked = never_answered(bench, "missive", lambda call: call.name.startswith(("thread", "bod") if kind == "thread" else "bod"))
+    for _ in range(40):
+        assert "500" in cycle(bench, wait=250)
+    assert dead(bench) == []
+    assert sum(call.name != "list" for call in asked) < 40 * 12
+    bench.reopen()
+    for _ in range(3):
+        cycle(bench, wait=300)
+    assert bench.differences_of("email") == []
+
+
+def test_a_sweep_ends_though_the_one_task_that_it_asks_for_always_fails(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tasks=30, switches=Switches(teamwork_tag_bumps=False))
+    bench.run("teamwork")
+    key = min(bench.held(TASKS))
+    world = bench.sandbox.world.teamwork
+    world.tag_task(int(key), world.add_tag("urgent"))
+    asked = never_answered(bench, "teamwork", lambda call: call.name == "fetch" and key in call.about["keys"])
+    bench.parts["teamwork"]._rhythm = replace(bench.rhythm, sweep_asked=True)
+    for _ in range(8):
+        with suppress(Transient):
+            bench.cycle("teamwork")
+    assert dead(bench) == [("fetch", key)]
+    assert [walk["complete"] for walk in bench.walks(TASKS) if walk["kind"] == "sweep"] == [True]
+    assert sum(call.name == "fetch" for call in asked) < 9
+    bench.close()
+
+
+def gone_in(bench: Bench, what: str) -> list[str]:
+    """Remove two tasks or conversations, of which no list tells; their keys."""
+    if what == "task":
+        keys = sorted(bench.held(TASKS))[-2:]
+        for key in keys:
+            bench.sandbox.world.teamwork.purge_task(int(key))
+    else:
+        keys = sorted({email["thread_id"] for email in bench.sandbox.truth.emails().values()})[-2:]
+        for key in keys:
+            bench.sandbox.world.missive.delete_conversation(key)
+    return keys
+
+
+def swept(bench: Bench, name: str, *, cycles: int = 12) -> list[bool]:
+    """Sweep, and go on while it waits; whether the sweeps were complete."""
+    bench.parts[name]._rhythm = replace(bench.rhythm, sweep_asked=True)
+    for _ in range(cycles):
+        with suppress(Transient):
+            bench.cycle(name)
+    return [walk["complete"] for walk in bench.walks(TASKS if name == "teamwork" else EMAILS) if walk["kind"] == "sweep"]
+
+
+@pytest.mark.parametrize(("name", "what"), [("teamwork", "task"), ("missive", "email")])
+def test_a_suspect_for_which_the_source_only_has_errors_keeps_no_other_one_from_going(tmp_path: Path, name: str, what: str) -> None:
+    bench = Bench(tmp_path, tasks=30, conversations=30)
+    bench.run()
+    poison, gone = gone_in(bench, what)
+    never_answered(bench, name, lambda call: call.name == "proof" and poison in call.path)
+    assert swept(bench, name) == [True]
+    assert dead(bench) == [("opened", poison)]
+    left = bench.differences_of(what)
+    assert left
+    assert not any(gone in line for line in left)
+    bench.reopen()  # with a source that is well again
+    assert swept(bench, name, cycles=2) == [True, True]
+    assert bench.differences_of(what) == []
+    assert dead(bench) == []
+    bench.close()
+
+
+@pytest.mark.parametrize(("name", "what"), [("teamwork", "task"), ("missive", "email")])
+def test_a_control_for_which_the_source_only_has_errors_gives_way_to_another_one(tmp_path: Path, name: str, what: str) -> None:
+    bench = Bench(tmp_path, tasks=30, conversations=30)
+    bench.run()
+    gone_in(bench, what)
+    controls = list[str]()
+
+    def is_first(call: Call) -> bool:
+        if call.name == "proof" and (control := call.about["control"]):
+            controls.append(control)
+            return bool(control == controls[0])
+        return False
+
+    never_answered(bench, name, is_first)
+    assert swept(bench, name) == [True]
+    assert len(set(controls)) == 2
+    assert bench.differences_of(what) == []
+    bench.close()
+
+
+def test_a_batch_with_some_that_failed_often_is_halved_all_the_same(bench: Bench) -> None:
+    bench.run("missive")
+    emails, now = bench.held(EMAILS), bench.clock.now()
+    with bench.store.begin() as tx:
+        walk = tx.walks.begin(Walk(0, EMAILS, "sweep", None, None, {}, now, 1, listed=True), live=len(emails))
+        tx.walks.sight(walk.id, {(EMAILS, key): "unchanged" for key in emails})
+    about = {"conversation": "c", "relisted": False}
+    wants = [Want("body", EMAILS, key, about, walk.id, tries=3) for key in sorted(emails)[:4]]
+    Postponed(Missive(), bench.store).failed(wants, walk, Transient("500"), now)
+    with bench.store.read() as tx:
+        waiting = tx.walks.wanted("missive", walk.id, {"body": 10}, now)
+    assert waiting == [replace(want, most=2, not_before=now) for want in wants]
