@@ -13,7 +13,8 @@ from pathlib import Path
 
 import requests
 
-from syncjob.http.download import download
+from syncjob.core.model import Wanted
+from syncjob.http.download import DownloadError, download
 from syncjob.spool import sync_folder
 from syncjob.store.files import path_of
 
@@ -36,7 +37,7 @@ class Blobs:
         self._folder, self._open, self._most, self._timeout = folder, session, most, timeout
         self._session: requests.Session | None = None
 
-    def fetch(self, url: str, *, keep: bool, most: int | None = None) -> Blob:
+    def fetch(self, url: str, wanted: Wanted, *, keep: bool, most: int | None = None) -> Blob:
         """Download a file, into its place (`keep`), or beside it, to be dropped by the caller. Raises DownloadError."""
         self._session = self._session or self._open()
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -49,7 +50,9 @@ class Blobs:
                     hashed.update(chunk)
                     file.write(chunk)
 
-                size = download(self._session, url, write, most=self._most if most is None else most, timeout=self._timeout)
+                size, type_ = download(self._session, url, write, most=self._most if most is None else most, timeout=self._timeout)
+                if type_ == "text/html" and size != wanted.size and "html" not in (wanted.media_type or "html"):
+                    raise DownloadError("the storage host answered a web page instead")
                 file.flush()
                 os.fsync(file.fileno())
             blob = Blob(part, hashed.hexdigest(), size)

@@ -192,11 +192,11 @@ class FilesPart:
     def _fetch(self, each: Wanted, links: Mapping[str, str], *, keep: bool, most: int | None = None) -> Blob:
         """Download a file; where its link has expired meanwhile, once more by a fresh one."""
         try:
-            return self._blobs.fetch(self._link(each, links), keep=keep, most=most)
+            return self._blobs.fetch(self._link(each, links), each, keep=keep, most=most)
         except DownloadError as error:
             if not error.expired:
                 raise
-        return self._blobs.fetch(self._link(each, self._links([each])), keep=keep, most=most)
+        return self._blobs.fetch(self._link(each, self._links([each])), each, keep=keep, most=most)
 
     def _link(self, each: Wanted, links: Mapping[str, str]) -> str:
         links = links if each.attachment in links else self._links([each])

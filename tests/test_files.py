@@ -15,6 +15,7 @@ from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -27,7 +28,8 @@ from syncjob.once import Ran, run_once
 from syncjob.prove import run_verify
 from syncjob.report import Report
 from syncjob.sandbox import Fault, Kind, Sandbox
-from syncjob.sandbox.files import content
+from syncjob.sandbox.exchange import Response
+from syncjob.sandbox.files import SignedFiles, content
 from syncjob.sandbox.missive.things import Attachment
 from syncjob.settings import Settings, load
 from syncjob.status import standing
@@ -165,7 +167,8 @@ def test_a_wrong_size_does_no_harm_and_a_file_too_large_is_left(desk: Desk) -> N
 
 
 @pytest.mark.parametrize(
-    "kind", [Kind.FORBIDDEN, *(pytest.param(kind, marks=pytest.mark.proof) for kind in (Kind.RESET_WITHIN_BODY, Kind.HANG))]
+    "kind",
+    [Kind.FORBIDDEN, Kind.LOGIN_PAGE, *(pytest.param(kind, marks=pytest.mark.proof) for kind in (Kind.RESET_WITHIN_BODY, Kind.HANG))],
 )
 def test_a_failed_download_holds_no_email_back_and_is_tried_again(desk: Desk, kind: Kind) -> None:
     good, bad = desk.item(), desk.item(5000)
@@ -178,6 +181,15 @@ def test_a_failed_download_holds_no_email_back_and_is_tried_again(desk: Desk, ki
     desk.hurry()
     assert desk.once().exit == 0
     assert all(row["sha256"] for row in desk.rows().values())
+
+
+@pytest.mark.parametrize(("sub_type", "real_size"), [("html", None), ("html", 99), ("x-unheard-of", None)])
+def test_a_web_page_is_kept_where_it_may_be_the_file(desk: Desk, sub_type: str, real_size: int | None) -> None:
+    page = replace(desk.item(real_size=real_size), sub_type=sub_type)
+    desk.mail(page)
+    with patch.object(SignedFiles, "respond", lambda *_: Response(200, {"Content-Type": "text/html; charset=utf-8"}, content(page.id, 10))):
+        assert desk.once().exit == 0
+    assert desk.rows()[page.id]["sha256"]
 
 
 def test_an_expired_link_is_asked_for_again_through_its_message(desk: Desk) -> None:

@@ -63,6 +63,8 @@ TRANSIENT = {
 }
 REJECTED = ("22", "23", "54", "P0001")
 """SQLSTATEs that speak of a row: data, constraints, limits, and a trigger that the user wrote."""
+CLASSES = re.compile("0[012389ABFLPZ]|10|2[0-8BDF]|3[489BDF]|4[024]|5[34578]|72|F0|HV|P0|XX")
+"""PostgreSQL's own: https://www.postgresql.org/docs/current/errcodes-appendix.html. A trigger made up any other one, about its row."""
 
 UNCONNECTED = (
     (r"authentication failed|no password supplied|pg_hba\.conf|role \".*\" does not exist", LOGIN),
@@ -158,7 +160,7 @@ class Postgres(Dialect):
         if isinstance(cause, ValueError | OverflowError):
             return Rejected("refused by PostgreSQL: a value that it cannot hold")
         code, words = getattr(cause, "pgcode", None) or "", _condition(cause)
-        if code.startswith(REJECTED):
+        if code.startswith(REJECTED) or (code and not CLASSES.match(code)):
             return Rejected(f"refused by PostgreSQL: {code} {words}")
         if not code and isinstance(cause, psycopg2.Error):
             found = next((told for pattern, told in UNCONNECTED if re.search(pattern, str(cause))), None)

@@ -26,9 +26,10 @@ class DownloadError(Exception):
         self.expired, self.too_large = expired, too_large
 
 
-def download(session: requests.Session, url: str, write: Callable[[bytes], object], *, most: int, timeout: float) -> int:
-    """Pass the file to `write`, piece by piece; how many bytes it has. Raises DownloadError, and OSError when the disk is full.
+def download(session: requests.Session, url: str, write: Callable[[bytes], object], *, most: int, timeout: float) -> tuple[int, str]:
+    """Pass the file to `write`, piece by piece; how many bytes it has, and of what type the host says that it is.
 
+    Raises DownloadError, and OSError when the disk is full.
     `session` must not add anything of its own (see `open_session`): the storage host gets no key, whoever it is.
     """
     try:
@@ -40,7 +41,7 @@ def download(session: requests.Session, url: str, write: Callable[[bytes], objec
                     continue
                 if answer.status_code != 200:
                     raise DownloadError(f"the storage host answered {answer.status_code}", expired=answer.status_code in (401, 403, 410))
-                return _read(answer, write, most)
+                return _read(answer, write, most), answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     except FAILURES as error:
         if getattr(error, "errno", None) in DISK:
             raise

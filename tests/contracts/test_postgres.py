@@ -138,7 +138,7 @@ def test_a_database_that_is_not_utf8_is_refused(postgres_server: PostgresServer)
             for code in ("40001", "40P01", "53100", "53300", "57014", "08006", "25006", "42P01", "55P03", "XX000", "57P01")
         ),
         *((code, ConfigError) for code in ("42501", "3F000", "28000")),
-        *((code, Rejected) for code in ("22001", "22P02", "23514", "54000", "P0001")),
+        *((code, Rejected) for code in ("22001", "22P02", "23514", "54000", "P0001", "ZZ001", "45000")),
     ],
 )
 def test_a_failure_is_classified_by_its_code_and_never_quoted(pg: Place, code: str, error: type[SyncjobError]) -> None:
