@@ -36,7 +36,7 @@ QUOTA_SECONDS = 3600.0
 """A spent month is asked about again after so long: the plan may have been changed."""
 
 SPENT = "spent_until"
-ANSWER_SECONDS = 300.0
+ANSWER_SECONDS, ANSWER_BYTES = 300.0, 64 * 1024 * 1024
 CONNECT_SECONDS = 10.0
 RECORD_ID = re.compile(r"rec[0-9A-Za-z]{14}")
 NO_LIST = "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"
@@ -71,7 +71,7 @@ class AirtableApi:
         self._limiter, self._clock, self._ledger, self._monthly_calls = limiter, clock, ledger, monthly_calls
         self._tries, self._backoff, self._timeout, self._jitter = tries, backoff, timeout, jitter
         self._host = f"Airtable ({answers.host(url)})"
-        self._open = session or partial(open_session, clock, ANSWER_SECONDS)
+        self._open = session or partial(open_session, clock, ANSWER_SECONDS, most=ANSWER_BYTES)
         self._base: Any = None
 
     # --- the calls ---

@@ -22,6 +22,11 @@ UNREACHED = "Check {setting} and the network; the next run tries again."
 BROKEN = "The next run tries again."
 NO_ANSWER = "no complete answer in time"
 
+
+class TooLong(requests.RequestException):
+    """An answer that does not end."""
+
+
 _FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     ((ssl.SSLCertVerificationError,), "its TLS certificate is not accepted", "Check {setting}, this machine's clock and its certificates."),
     ((ssl.SSLError, exceptions.SSLError, requests.exceptions.SSLError), "no TLS connection", UNREACHED),
@@ -29,6 +34,7 @@ _FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     ((exceptions.NewConnectionError,), "the connection was refused, or there is no way to it", UNREACHED),
     ((exceptions.ConnectTimeoutError, requests.ConnectTimeout), "no connection in time", UNREACHED),
     ((exceptions.ReadTimeoutError, requests.ReadTimeout), NO_ANSWER, BROKEN),
+    ((TooLong,), "an answer that does not end", BROKEN),
     ((exceptions.DecodeError, requests.exceptions.ContentDecodingError), "an answer that cannot be decompressed", BROKEN),
 )
 

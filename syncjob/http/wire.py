@@ -2,7 +2,7 @@
 
 import http.client
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -11,15 +11,17 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from syncjob.core.ports import Clock
+from syncjob.http.answers import TooLong
 
 
-def open_session(clock: Clock, deadline: float) -> requests.Session:
-    """A session without proxies, netrc, cookies and redirects, whose answers are read for at most `deadline` seconds."""
+def open_session(clock: Clock, deadline: float, *, most: int | None = None) -> requests.Session:
+    """A session without proxies, netrc, cookies and redirects, whose answers are read for at most `deadline` seconds. One of more than
+    `most` bytes, unpacked, raises TooLong: None where the caller counts them."""
     session = _Session()
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # a key and an old cookie might be two users
     for scheme in ("https://", "http://"):
-        session.mount(scheme, _Adapter(clock, deadline))
+        session.mount(scheme, _Adapter(clock, deadline, most))
     return session
 
 
@@ -31,9 +33,16 @@ class _Session(requests.Session):
 class _Adapter(HTTPAdapter):
     """Gives every answer a deadline, headers included: time-outs of sockets start anew with every byte."""
 
-    def __init__(self, clock: Clock, deadline: float) -> None:
+    def __init__(self, clock: Clock, deadline: float, most: int | None) -> None:
         super().__init__(pool_connections=1, pool_maxsize=1)
-        self._clock, self._deadline = clock, deadline
+        self._clock, self._deadline, self._most = clock, deadline, most
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        response = super().send(*args, **kwargs)
+        if self._most is not None:
+            raw: Any = response.raw
+            raw.stream = partial(_at_most, self._most, raw, raw.stream)  # by which requests reads every body
+        return response
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
@@ -50,6 +59,16 @@ class _Adapter(HTTPAdapter):
         until = self._clock.monotonic() + self._deadline
         response.fp = io.BufferedReader(_Timed(response.fp.detach(), self._clock, until))
         return response
+
+
+def _at_most(most: int, raw: Any, stream: Callable[..., Iterator[bytes]], *args: Any, **kwargs: Any) -> Iterator[bytes]:
+    size = 0
+    for chunk in stream(*args, **kwargs):
+        size += len(chunk)
+        if size > most:
+            raw.close()
+            raise TooLong
+        yield chunk
 
 
 class _Timed(io.RawIOBase):

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from syncjob.core.errors import ConfigError, SyncjobError, Transient
 from syncjob.core.model import TASKS, Batch, Receipt
 from syncjob.delivery import DestinationPart
+from syncjob.destinations import airtable_api
 from syncjob.sandbox import AirtableSwitches, Fault, Kind
 from tests.contracts.airtable import AirtablePlace
 from tests.contracts.places import LATER, NOON, HandClock, at, attachment, deliver, email, ready, rows, task
@@ -432,3 +434,13 @@ def test_tables_that_make_no_sense_are_only_a_failure(airtable: AirtablePlace, k
     airtable.sandbox.faults.at(1, Fault(kind), face="airtable", times=9)
     with pytest.raises(Transient):
         list(airtable.open().live(TASKS))
+
+
+def test_an_endless_answer_is_cut_off(airtable: AirtablePlace) -> None:
+    destination = ready(airtable)
+    deliver(destination, task("1"))
+    airtable.sandbox.faults.always("/v0/", Fault(Kind.ENDLESS), face="airtable")
+    with patch.object(airtable_api, "ANSWER_BYTES", 1_000_000), pytest.raises(Transient, match="an answer that does not end"):
+        deliver(airtable.open(), task("2"))
+    airtable.sandbox.faults.clear()
+    assert deliver(airtable.open(), task("2")) == Receipt(1)
