@@ -21,6 +21,7 @@ from syncjob.core.errors import SyncjobError
 from syncjob.core.model import Batch, Page
 from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
+from syncjob.destinations import airtable
 from syncjob.sources import keyset, missive, missive_threads, teamwork
 from syncjob.sources.api import Api
 from syncjob.sources.mails import MERGED
@@ -227,6 +228,11 @@ def adoption_off() -> list[Any]:
     return [patch.object(Feed, "trusts", lambda feed, position: position is not None)]
 
 
+def what_is_there_is_not_compared() -> list[Any]:
+    """A record that Airtable had before this mirror is taken for equal."""
+    return [patch.object(airtable, "shown", lambda *_: {})]
+
+
 def nothing_for_no_list() -> list[Any]:
     """An answer without its array is an empty list."""
 
@@ -278,8 +284,8 @@ MUTATIONS: dict[str, Patches] = {
     for each in (
         checkpoint_moved_on_error, early_break, short_page_ends_a_walk, absence_deletes, no_look_up, no_control_key, guard_off,
         page_dropped_before_commit, ties_cut, no_restore, local_clock_as_checkpoint, older_observation_wins, sweep_refetch_off,
-        merge_deletes, position_before_delivery, adoption_off, nothing_for_no_list, not_json_is_an_answer, no_overlap,
-        body_not_compared, trash_stays_with_the_conversation,
+        merge_deletes, position_before_delivery, adoption_off, what_is_there_is_not_compared, nothing_for_no_list,
+        not_json_is_an_answer, no_overlap, body_not_compared, trash_stays_with_the_conversation,
     )
 }  # fmt: skip
 
