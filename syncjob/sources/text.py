@@ -21,8 +21,7 @@ from inscriptis.model.css import CssParse
 from inscriptis.model.html_document_state import HtmlDocumentState
 from inscriptis.model.html_element import HtmlElement
 from inscriptis.model.tag import CustomHtmlTagHandlerMapping
-from lxml.etree import LxmlError, iterwalk
-from lxml.html import HTMLParser, document_fromstring
+from lxml.etree import HTMLParser, LxmlError, fromstring, iterwalk
 
 from syncjob.core.text import clean
 
@@ -58,8 +57,8 @@ def _laid_out(body: str) -> str | None:
     if len(body) > LAID_OUT:
         return None
     try:
-        tree = document_fromstring(body.encode(), parser=HTMLParser(encoding="utf-8"))
-        if _depth(tree) > DEEPEST:
+        tree = fromstring(body.encode(), parser=HTMLParser(encoding="utf-8"))
+        if body.count("<") > DEEPEST and _depth(tree) > DEEPEST:
             return None
         return str(Inscriptis(tree, _config()).get_text())
     except (LxmlError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # what its layout does not expect
