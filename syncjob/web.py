@@ -62,9 +62,17 @@ def _listen(application: Application, host: str, port: int, flag: str, extra: st
                     channel.will_close = True
 
         def stop(self) -> None:
-            """End `run`, from any thread."""
+            """End `run`, from any thread. It may be awake, and must not close the trigger before that was pulled to its end: what is
+            written then would go wherever the number of its descriptor is used next."""
             self.task_dispatcher.shutdown()
-            self.trigger.pull_trigger(lambda: self.asyncore.close_all(self._map))
+            pulling = threading.Lock()
+
+            def close() -> None:
+                with pulling:
+                    self.asyncore.close_all(self._map)
+
+            with pulling:
+                self.trigger.pull_trigger(close)
 
     rules = Adjustments(
         ident=None, threads=2, max_request_body_size=MOST_BYTES + 1, inbuf_overflow=2 * MOST_BYTES, max_request_header_size=16_384,

@@ -2,10 +2,12 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterable
 
 import pytest
 import requests
+from waitress.trigger import trigger
 
 from syncjob import web
 from syncjob.web import Environ, StartResponse, answer, serving
@@ -23,6 +25,19 @@ def test_it_serves_until_the_end_of_the_block() -> None:
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=5)
     assert threading.active_count() == before
+
+
+def test_it_closes_nothing_that_is_written_to_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    pull = trigger._physical_pull
+
+    def slow(self: trigger) -> None:
+        pull(self)  # its thread awakes, and finds that it shall end
+        time.sleep(0.2)
+        pull(self)
+
+    with serving(echo, "0", flag="--door", extra="hints") as url:
+        assert requests.post(url, data=b"x", timeout=5).text == "1"
+        monkeypatch.setattr(trigger, "_physical_pull", slow)
 
 
 def test_a_body_that_is_too_large_is_refused_told_or_not() -> None:
