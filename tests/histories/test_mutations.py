@@ -7,15 +7,15 @@ import pytest
 from tests.histories.mutations import MUTATIONS, hunt
 
 FIRST: Mapping[str, int] = {
-    "early break": 0, "local clock as checkpoint": 1, "sweep refetch off": 1, "trash stays with the conversation": 1,
-    "page dropped before commit": 1, "position before delivery": 2, "body not compared": 2, "no look up": 2, "merge deletes": 11,
-    "checkpoint moved on error": 12, "ties cut": 16, "what is there is not compared": 19, "older observation wins": 23, "adoption off": 23,
-    "no restore": 24, "no control key": 33, "not json is an answer": 36, "no overlap": 67, "nothing for no list": 107, "guard off": 118,
-    "absence deletes": 125, "short page ends a walk": 129,
+    "early break": 0, "local clock as checkpoint": 1, "sweep refetch off": 1, "no control key": 2, "absence deletes": 6, "no restore": 6,
+    "older observation wins": 6, "body not compared": 6, "checkpoint moved on error": 12, "ties cut": 16,
+    "what is there is not compared": 19, "trash stays with the conversation": 22, "page dropped before commit": 23,
+    "not json is an answer": 36, "merge deletes": 37, "position before delivery": 37, "adoption off": 37, "nothing for no list": 42,
+    "short page ends a walk": 50, "no look up": 77, "guard off": 138, "no overlap": 150,
 }  # fmt: skip
 """The first seeds that noticed each bug when this was written: a hunt begins there."""
 MOST = 40
-AT_ONCE = ("early break", "local clock as checkpoint", "sweep refetch off", "position before delivery")
+AT_ONCE = ("early break", "local clock as checkpoint", "sweep refetch off", "no control key")
 
 
 @pytest.mark.parametrize("name", AT_ONCE)
