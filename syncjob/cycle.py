@@ -72,6 +72,7 @@ class SourcePart:
                     call = self.source.page_call(walk, KnownTo(tx, self.name))
                 if leaf := self._fetch(call, walk):
                     self._take_in(leaf, self._clock.now())
+                    self._postponed.listed()
                 self._leave_time(walk)
             case Ask(walk, batches):
                 self._ask_wants(walk, batches)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from syncjob.blobs import Blob, Blobs
-from syncjob.core.errors import SyncjobError
+from syncjob.core.errors import SyncjobError, Transient
 from syncjob.core.model import EMAILS, Answer, Call, Json, WalkKind, Wanted
 from syncjob.core.ports import Clock
 from syncjob.core.steps import Rest
@@ -20,8 +20,9 @@ from syncjob.store import LedgerOf, Store
 from syncjob.store.files import LONGEST_WAIT
 
 NAME = "attachments"
-PAGE, TOGETHER = 500, 10
-"""How many emails are looked through at a time, and of how many files the links are asked for together."""
+PAGE, TOGETHER, OUTAGE = 500, 10, 3
+"""How many emails are looked through at a time, of how many files the links are asked for together, and how many that fail in a row
+are no fault of theirs."""
 
 FIRST_WAIT = timedelta(minutes=5)
 FETCHED_AFTER = timedelta(minutes=10)
@@ -51,6 +52,7 @@ class FilesPart:
         self._keep, self._most, self._shown = keep, most, shown
         self._notes = LedgerOf(store, NAME)
         self._is_tidy = False
+        self._together, self._in_a_row = TOGETHER, 0
 
     def step(self) -> Rest | None:
         """Look for new attachments, else take the next few files. Raises SyncjobError when no link may be asked for."""
@@ -62,6 +64,7 @@ class FilesPart:
     def new_cycle(self) -> None:
         """Count files anew."""
         self.done = 0
+        self._together, self._in_a_row = TOGETHER, 0
 
     def failed(self, error: SyncjobError) -> None:
         """Nothing is held between two steps."""
@@ -91,13 +94,18 @@ class FilesPart:
         if not self._keep:
             return False
         with self._store.read() as tx:
-            wanted = tx.files.to_keep(self._clock.now(), self._most, limit=TOGETHER)
-        links = self._links(wanted)
+            wanted = tx.files.to_keep(self._clock.now(), self._most, limit=self._together)
+        try:
+            links = self._links(wanted)
+        except Transient as error:
+            return self._put_off(wanted, error)
         for each in wanted:
             if self._clock.wait(0):
                 break
             try:
                 blob = self._fetch(each, links, keep=True)
+            except Transient as error:
+                self._put_off([each], error)
             except DownloadError as error:
                 self._later(each, str(error), **({"over": self._most} if error.too_large else {}))
             else:
@@ -109,7 +117,7 @@ class FilesPart:
         with self._store.begin() as tx:
             tx.files.set(each.attachment, sha256=blob.sha256, tries=0, not_before=None, error=None)
             tx.mirror.touch(EMAILS, tx.files.emails_of([each.attachment]))
-        self.done += 1
+        self.done, self._in_a_row = self.done + 1, 0
 
     # --- into Airtable ---
 
@@ -117,13 +125,18 @@ class FilesPart:
         if self._shown is None:
             return False
         with self._store.read() as tx:
-            wanted = tx.files.to_show("airtable", self._clock.now(), limit=TOGETHER)
-        links = self._links([each for each, _ in wanted if each.sha256 is None or (each.size or 0) > MOST_BYTES])
+            wanted = tx.files.to_show("airtable", self._clock.now(), limit=self._together)
+        try:
+            links = self._links([each for each, _ in wanted if each.sha256 is None or (each.size or 0) > MOST_BYTES])
+        except Transient as error:
+            return self._put_off([each for each, _ in wanted], error)
         for each, record in wanted:
             if self._clock.wait(0):
                 break
             try:
                 self._show(each, record, links, self._shown)
+            except Transient as error:
+                self._put_off([each], error)
             except (DownloadError, NotTaken) as error:
                 self._later(each, str(error))
             except Lost as error:
@@ -181,7 +194,7 @@ class FilesPart:
 
     def _shown_now(self, each: Wanted, record: str | None) -> None:
         self._mark(each, "done", record, tries=0)
-        self.done += 1
+        self.done, self._in_a_row = self.done + 1, 0
 
     def _mark(self, each: Wanted, stage: str, record: str | None, **more: Json) -> None:
         with self._store.begin() as tx:
@@ -217,6 +230,18 @@ class FilesPart:
     def _ask(self, emails: Sequence[str]) -> Answer:
         return self._api.get(Call("links", f"/messages/{','.join(emails)}", accept=(400, 403, 404, 410)), "full")
 
+    def _put_off(self, wanted: Sequence[Wanted], error: Transient) -> bool:
+        """What fails for one file keeps no other waiting: several are asked for one by one from here on, a single one later.
+        Raises the error where that goes on."""
+        if len(wanted) > 1:
+            self._together = 1
+            return True
+        self._later(wanted[0], error.message)
+        self._in_a_row += 1
+        if self._in_a_row >= OUTAGE:
+            raise error
+        return True
+
     def _later(self, each: Wanted, error: str, **more: Json) -> None:
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2**each.tries)
         with self._store.begin() as tx:
@@ -227,8 +252,10 @@ def _links_in(answer: Answer) -> Mapping[str, str]:
     """The link of every attachment in an answer: of one message, or of several. None in a refusal."""
     messages = (answer.payload or {}).get("messages") if answer.status == 200 else None
     found = messages if isinstance(messages, list) else [messages]
-    items = [item for message in found if isinstance(message, dict) for item in message.get("attachments") or ()]
-    return {item["id"]: item["url"] for item in items if isinstance(item, dict) and item.get("id") and item.get("url")}
+    lists = [message.get("attachments") for message in found if isinstance(message, dict)]
+    items = [item for some in lists if isinstance(some, list) for item in some]
+    pairs = [(item.get("id"), item.get("url")) for item in items if isinstance(item, dict)]
+    return {id_: url for id_, url in pairs if isinstance(id_, str) and isinstance(url, str)}
 
 
 def _shown_name(each: Wanted) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from syncjob.core.errors import Forbidden, SyncjobError
-from syncjob.core.model import Rejection, Verb, Walk, Want
+from syncjob.core.model import PROOF, Rejection, Verb, Walk, Want
 from syncjob.core.ports import Source
 from syncjob.core.questions import MOST_TRIES, after_failure
 from syncjob.store.store import KnownTo, Store, Tx
@@ -13,6 +13,7 @@ from syncjob.store.store import KnownTo, Store, Tx
 OUTAGE = 3
 MOMENT = timedelta(microseconds=1)
 MOST_WITNESSES = 3
+LIST = "list"
 WAITING = "some of its questions failed and wait; the next walk asks them again"
 
 
@@ -39,19 +40,28 @@ class Postponed:
         self._answered |= {want.kind for want in wants}
         self._in_a_row = 0
 
+    def listed(self) -> None:
+        """A page of a list was answered."""
+        self._answered.add(LIST)
+
     def failed(self, wants: Sequence[Want], walk: Walk | None, error: SyncjobError, now: datetime) -> None:
         """Let these wait. Raises the error if it looks like an outage."""
         kind, name = wants[0].kind, self._source.name
         with self._store.begin() as tx:
             dead = bool(tx.letters.given_up(name, kind, [want.key for want in wants]))
             is_refusal = isinstance(error, Forbidden)  # an answer about this very record, while lists are answered: no outage
-            failed = after_failure(wants, now, proven=kind in self._answered or is_refusal, dead=dead)
+            failed = after_failure(wants, now, proven=self._is_well(wants[0]) or is_refusal, dead=dead)
             tx.walks.want(name, self._witnessed(failed.again, now, tx))
             _bury(name, failed.given_up, walk, error, tx, now)
         self._error = error if failed.again else self._error
         self._in_a_row += 1
         if self._in_a_row == OUTAGE:
             self.tell(waiting=True)
+
+    def _is_well(self, want: Want) -> bool:
+        """Whether the source answers others in this cycle: of the same kind, or lists, where no witness can be asked."""
+        has_witness = want.kind in PROOF or (want.walk is not None and want.kind in self._source.witnesses)
+        return want.kind in self._answered or (LIST in self._answered and not has_witness)
 
     def _witnessed(self, again: Sequence[Want], now: datetime, tx: Tx) -> Sequence[Want]:
         """The same questions; one that lacks nothing but the proof that the source answers others is asked at once, behind a witness: a

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import sqlite3
@@ -21,6 +22,8 @@ import pytest
 
 from syncjob.build import Choices
 from syncjob.core.errors import SyncjobError
+from syncjob.core.model import Answer
+from syncjob.files import FilesPart, _links_in
 from syncjob.http.download import DownloadError, download
 from syncjob.init import run_init
 from syncjob.kept import findings
@@ -329,6 +332,52 @@ def test_messages_out_of_reach_keep_no_other_file_waiting(desk: Desk, count: int
         desk.sandbox.faults.always(f"messages/[^/]*{email}", Fault(Kind.FORBIDDEN))
     desk.once()
     assert len(desk.kept()) == 15 - count
+
+
+@pytest.mark.parametrize("kind", [Kind.ERROR_HTML, Kind.TRUNCATED_JSON, Kind.LOGIN_PAGE])
+def test_a_message_that_always_fails_keeps_no_other_file_waiting(desk: Desk, kind: Kind) -> None:
+    emails = [desk.mail(desk.item()) for _ in range(12)]
+    desk.once(ATTACHMENTS="off")
+    desk.sandbox.faults.always(f"messages/[^/]*{emails[3]}", Fault(kind))
+    assert desk.once().exit == 0
+    assert sum(bool(row["sha256"]) for row in desk.rows().values()) == 11
+    desk.sandbox.faults.clear()
+    desk.hurry()
+    desk.once()
+    assert all(row["sha256"] for row in desk.rows().values())
+
+
+def test_an_outage_is_told_and_no_file_is_asked_for_over_and_over(desk: Desk) -> None:
+    for _ in range(12):
+        desk.mail(desk.item())
+    desk.once(ATTACHMENTS="off")
+    desk.sandbox.faults.always("/v1/messages/", Fault(Kind.ERROR_HTML))
+    before = len(desk.sandbox.requests("missive"))
+    assert desk.once().exit == 3
+    assert len(desk.sandbox.requests("missive")) - before < 20, "the ten together, three by themselves, then one each time it is tried"
+    desk.sandbox.faults.clear()
+    desk.hurry()
+    assert desk.once().exit == 0
+    assert all(row["sha256"] for row in desk.rows().values())
+
+
+@pytest.mark.parametrize("odd", [7, ["x"], {"id": 7, "url": "u"}, {"id": ["x"], "url": "u"}, {"id": "b", "url": 7}, {"id": "b"}])
+def test_an_odd_attachment_hides_no_other_one(odd: object) -> None:
+    shown = {"id": "1", "attachments": [odd, {"id": "a", "url": "https://x"}]}
+    assert _links_in(Answer(200, json.dumps({"messages": shown}).encode())) == {"a": "https://x"}
+    assert _links_in(Answer(200, json.dumps({"messages": [{"id": "2", "attachments": odd}, shown]}).encode())) == {"a": "https://x"}
+
+
+def test_a_record_that_airtable_has_only_errors_for_keeps_no_other_one_waiting(base: Desk) -> None:
+    """Large files go by a link, for which the record is asked for."""
+    emails = [base.mail(base.item(6_000_000)) for _ in range(4)]
+    with patch.object(FilesPart, "_show_some", return_value=False):
+        base.once()
+    table = base.sandbox.world.airtable.base.table("Emails")
+    record = next(each.id for each in table.records.values() if each.cells[table.fields[0].id] == emails[1])
+    base.sandbox.faults.always(f"/{record}", Fault(Kind.ERROR_HTML), face="airtable")
+    base.once()
+    assert [bool(base.shown(email)) for email in emails] == [True, False, True, True]
 
 
 @pytest.mark.parametrize("lost", [True, False])

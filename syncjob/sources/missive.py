@@ -175,8 +175,8 @@ class Missive:
         stubs = tuple((CONVERSATIONS, each.id) for each in found if each.is_stub)
         doubtful = [want for _, key in stubs for want in suspects(walk, key, known)] if walk.kind != "changes" else []
         times = [each.last_activity_at for each in found if each.last_activity_at is not None]
-        if len(times) < len(found):
-            raise Incomplete("missive.emails: a conversation without `last_activity_at`", hint="the next run tries again")
+        if found and not times:
+            raise Incomplete("missive.emails: conversations without `last_activity_at`", hint="the next run tries again")
         then, complete, unread = self._onward(walk, position, times + times_of(rejected, "last_activity_at"))
         expected = sum(want.about["count"] or 0 for want in wants)
         if complete and walk.kind == "sweep":

@@ -84,16 +84,17 @@ def names_call(position: Mapping[str, Json]) -> Call:
 
 def read_names(call: Call, answer: Answer) -> Page:
     """A page of a directory. One that may not be read names nobody."""
-    about, section = {name: value for name, value in call.about.items() if name != "refused"}, call.about["section"]
+    about, section = {name: value for name, value in call.about.items() if name not in ("refused", "first")}, call.about["section"]
     names, more = {}, False
     if answer.status != 200 and (refused := call.about.get("refused", 0) + 1) < REFUSALS:
         return Page(position={**about, "refused": refused})
     if answer.status == 200:
         entries, payload = listed(answer, "people" if section == "users" else section)
         names = names_in({section: {str(entry["id"]): entry for entry in entries if isinstance(entry, dict) and entry.get("id")}})
-        more = bool(entries) and has_more(payload) is True
+        first = next(iter(names.get(section, ())), None)
+        more = has_more(payload) is True and first not in (None, call.about.get("first"))  # a page that comes again is the last one
     if more:
-        return Page(names=names, position={**about, "page": about["page"] + 1})
+        return Page(names=names, position={**about, "page": about["page"] + 1, "first": first})
     if about["rest"]:
         first, *rest = about["rest"]
         return Page(names=names, position={**about, "section": first, "rest": rest, "page": 1})

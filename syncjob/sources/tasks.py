@@ -89,12 +89,18 @@ def names_in(included: Mapping[str, Any]) -> dict[str, dict[str, Json]]:
     return found
 
 
+def _text(value: Json) -> str:
+    """A name, of whatever type: one that is odd must not break every page that shows it."""
+    return str(value) if isinstance(value, str | int | float) else ""
+
+
 def _name(section: str, entry: Mapping[str, Any]) -> Json:
     if section == "users":
-        return {"name": " ".join(filter(None, (entry.get("firstName"), entry.get("lastName"))))}
-    kept = {"name": entry.get("name") or ""}
+        return {"name": " ".join(filter(None, (_text(entry.get("firstName")), _text(entry.get("lastName")))))}
+    kept = {"name": _text(entry.get("name"))}
     if section == "tasklists":
-        project = entry.get("projectId") or (entry.get("project") or {}).get("id")
+        link = entry.get("project")
+        project = entry.get("projectId") or (link.get("id") if isinstance(link, dict) else link)
         kept["project"] = str(project) if project else ""
     if section in ("tasklists", "projects"):
         kept["status"] = entry.get("status") or ""

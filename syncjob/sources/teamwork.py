@@ -166,7 +166,7 @@ class Teamwork:
 
     def _records(self, tasks: Sequence[Task], name_of: Names, known: Known) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
         """The page's records, and those out of scope. Raises Transient where it shows few fields, as a glimpse does."""
-        if tasks and not any("name" in task.model_fields_set for task in tasks):
+        if tasks and not any("name" in task.model_fields_set or task.status == "deleted" or task.deletedAt for task in tasks):
             wrong = "teamwork.tasks: the answer shows tasks without names: it is another question's"
             raise Transient(wrong, hint="the next run asks again")
         found = [record(task, name_of, self._base_url) for task in tasks]
