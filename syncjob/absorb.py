@@ -69,6 +69,7 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
     shown = {(record.stream, record.key) for record in page.records}
     for stream, keys in by_stream([*shown.intersection(live), *page.sighted]).items():
         tx.walks.spare(walk.id if walk else None, stream, keys)
+        tx.letters.spare(source.name, stream, keys)
     tx.letters.bury(source.name, page.rejected, walk=walk.id if walk else None, now=now)
     tx.walks.settle(source.name, page.settled)
     tx.letters.answer(source.name, page.settled)

@@ -51,7 +51,7 @@ class Blobs:
                     file.write(chunk)
 
                 size, type_ = download(self._session, url, write, most=self._most if most is None else most, timeout=self._timeout)
-                if type_ == "text/html" and size != wanted.size and "html" not in (wanted.media_type or "html"):
+                if type_ == "text/html" and wanted.size not in (None, size) and not _may_be_html(wanted):
                     raise DownloadError("the storage host answered a web page instead")
                 file.flush()
                 os.fsync(file.fileno())
@@ -83,3 +83,7 @@ class Blobs:
         sync_folder(path.parent)
         sync_folder(self._folder)
         return Blob(path, blob.sha256, blob.size)
+
+
+def _may_be_html(wanted: Wanted) -> bool:
+    return "html" in (wanted.media_type or "html") or (wanted.filename or "").lower().endswith((".htm", ".html"))

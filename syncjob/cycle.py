@@ -6,7 +6,7 @@ between any two lines and built again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,8 +22,9 @@ from syncjob.spool import Leaf, Spool, UnknownLeaf, observation
 from syncjob.store.store import KnownTo, Store
 
 TRUSTED_SKEW = timedelta(days=1)
-TOGETHER_SECONDS = 1.0
-"""Answers that come within that time are taken in together; slower ones have nothing to gain, and what is due does not wait."""
+TOGETHER_SECONDS, TOGETHER_BYTES = 1.0, 1_000_000
+"""Answers that come within that time are taken in together; slower ones have nothing to gain, and what is due does not wait. One that
+is larger is the last of them: only then do ten hold little memory."""
 
 
 class SourcePart:
@@ -44,7 +45,7 @@ class SourcePart:
         self._not_before: datetime | None = None
         self._failures = 0
         self._hinted = self._is_dated = False
-        self._postponed = Postponed(source, store)
+        self._postponed = Postponed(source, ask, store)
         with store.read() as tx:
             newest = max([int(tx.mirror.meta("observed")), *(observation(path) for path in spool.leaves())])
         self._observed = newest
@@ -122,7 +123,8 @@ class SourcePart:
         except UnknownLeaf:
             self.aside.append(self._spool.set_aside(path))
         else:
-            self._take_in(leaf, now)
+            with suppress(Transient, Incomplete):  # it says nothing usable, and is dropped: it is asked for again
+                self._take_in(leaf, now)
 
     def _take_in(self, leaf: Leaf, now: datetime) -> None:
         if aside := absorb_or_set_aside(leaf, self.source, self._store, self._spool, now):
@@ -222,17 +224,23 @@ class SourcePart:
                 break
             if leaf:
                 leaves.append(leaf)
-            if leaf is None or self._clock.monotonic() >= until:
+            if leaf is None or self._clock.monotonic() >= until or len(leaf.answer.body) > TOGETHER_BYTES:
                 break
         now = self._clock.now()
         are_in = len(leaves) > 1 and absorb_together(leaves, self.source, self._store, self._spool, now)
+        outage: SyncjobError | None = None
         for wants, leaf in zip(batches, leaves, strict=False):
-            with self._postponing(wants, walk, leaf):
-                if not are_in:
-                    self._take_in(leaf, now)
+            try:
+                with self._postponing(wants, walk, leaf):
+                    if not are_in:
+                        self._take_in(leaf, now)
+            except (Transient, Incomplete, Unforeseen) as error:
+                outage = error  # not before the spool is empty: what is left in it must not fail once more in each of the next runs
         if failure:
             with self._postponing(batches[len(leaves)], walk):
                 raise failure
+        if outage:
+            raise outage
 
     @contextmanager
     def _postponing(self, wants: Sequence[Want], walk: Walk | None, leaf: Leaf | None = None) -> Iterator[None]:

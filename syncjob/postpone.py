@@ -1,18 +1,15 @@
 """A question that fails does not stop its source: it waits, and the others are asked meanwhile."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from syncjob.core.errors import Forbidden, SyncjobError
-from syncjob.core.model import PROOF, Rejection, Verb, Walk, Want
+from syncjob.core.model import PROOF, Answer, Call, Rejection, Verb, Walk, WalkKind, Want
 from syncjob.core.ports import Source
 from syncjob.core.questions import MOST_TRIES, after_failure
 from syncjob.store.store import KnownTo, Store, Tx
 
 OUTAGE = 3
-MOMENT = timedelta(microseconds=1)
-MOST_WITNESSES = 3
 LIST = "list"
 WAITING = "some of its questions failed and wait; the next walk asks them again"
 
@@ -21,12 +18,11 @@ class Postponed:
     """What a source remembers of its failed questions while it is at work.
 
     A kind of question that the source answers in this cycle is no outage. Three failures in a row are one: a poisoned
-    batch and its half may fail one after the other, but then the other half is answered. Where nothing else is to be asked,
-    a witness is: a record that is there.
+    batch and its half may fail one after the other, but then the other half is answered.
     """
 
-    def __init__(self, source: Source, store: Store) -> None:
-        self._source, self._store = source, store
+    def __init__(self, source: Source, ask: Callable[[Call, WalkKind], Answer], store: Store) -> None:
+        self._source, self._ask, self._store = source, ask, store
         self._answered: set[str] = set()
         self._in_a_row = 0
         self._error: SyncjobError | None = None
@@ -47,34 +43,48 @@ class Postponed:
     def failed(self, wants: Sequence[Want], walk: Walk | None, error: SyncjobError, now: datetime) -> None:
         """Let these wait. Raises the error if it looks like an outage."""
         kind, name = wants[0].kind, self._source.name
+        proven = self._is_well(wants, error)
         with self._store.begin() as tx:
             dead = bool(tx.letters.given_up(name, kind, [want.key for want in wants]))
-            is_refusal = isinstance(error, Forbidden)  # an answer about this very record, while lists are answered: no outage
-            failed = after_failure(wants, now, proven=self._is_well(wants[0]) or is_refusal, dead=dead)
-            tx.walks.want(name, self._witnessed(failed.again, now, tx))
+            failed = after_failure(wants, now, proven=proven, dead=dead)
+            tx.walks.want(name, failed.again)
             _bury(name, failed.given_up, walk, error, tx, now)
         self._error = error if failed.again else self._error
         self._in_a_row += 1
         if self._in_a_row == OUTAGE:
             self.tell(waiting=True)
 
-    def _is_well(self, want: Want) -> bool:
-        """Whether the source answers others in this cycle: of the same kind, or lists, where no witness can be asked."""
-        has_witness = want.kind in PROOF or (want.walk is not None and want.kind in self._source.witnesses)
-        return want.kind in self._answered or (LIST in self._answered and not has_witness)
+    def _is_well(self, wants: Sequence[Want], error: SyncjobError) -> bool:
+        """Whether it is no outage: this very record was refused, or others are answered in this cycle. Where a question lacks nothing
+        else to be given up on, another record is asked for."""
+        want = wants[0]
+        if isinstance(error, Forbidden) or want.kind in self._answered:
+            return True
+        if want.kind not in self._source.witnesses or want.walk is None:
+            return LIST in self._answered and want.kind not in PROOF
+        if len(wants) == 1 and want.tries + 1 >= MOST_TRIES and self._has_witness(want, want.walk):
+            self._answered.add(want.kind)
+        return want.kind in self._answered
 
-    def _witnessed(self, again: Sequence[Want], now: datetime, tx: Tx) -> Sequence[Want]:
-        """The same questions; one that lacks nothing but the proof that the source answers others is asked at once, behind a witness: a
-        question of its kind about a record that the walk has met, and that nobody doubts."""
-        want = again[0] if len(again) == 1 else None
-        if not want or not want.walk or want.tries < MOST_TRIES or not (about := self._source.witnesses.get(want.kind)):
-            return again
-        known = KnownTo(tx, self._source.name)
-        met = [known.control(want.walk, want.stream, want.tries + more) for more in range(MOST_WITNESSES)]
-        free = [key for key in met if key and key != want.key and not known.waiting(want.kind, [key])]
-        rows = known.rows(want.stream, free[:1]).values()
-        found = [Want(want.kind, want.stream, row.key, about(row), want.walk, not_before=now - MOMENT) for row in rows]
-        return [*found, replace(want, not_before=now)] if found else again
+    def _has_witness(self, want: Want, walk_id: int) -> bool:
+        """Ask the same about a record that the walk has met and nobody doubts. Only whether that is answered counts, and nothing of it
+        is taken in."""
+        try:
+            with self._store.read() as tx:
+                known, walk = KnownTo(tx, self._source.name), tx.walks.get(walk_id)
+                met = [known.control(walk_id, want.stream, want.tries + more) for more in (0, 1)]
+                others = [key for key in met if key and key != want.key]
+                for row in known.rows(want.stream, others[:1]).values():
+                    about = self._source.witnesses[want.kind](row)
+                    call = self._source.want_call([Want(want.kind, want.stream, row.key, about, walk_id)], known)
+            if not others:
+                return False
+            answer = self._ask(call, walk.kind)
+            with self._store.read() as tx:
+                self._source.read(walk, call, answer, KnownTo(tx, self._source.name))
+        except Exception:  # noqa: BLE001  what may come of a vendor's answer: it is none, then
+            return False
+        return answer.status == 200
 
     def tell(self, *, waiting: bool) -> None:
         """Raise the newest error, once: at an outage, or when nothing else is due and something still waits."""

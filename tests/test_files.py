@@ -186,9 +186,9 @@ def test_a_failed_download_holds_no_email_back_and_is_tried_again(desk: Desk, ki
     assert all(row["sha256"] for row in desk.rows().values())
 
 
-@pytest.mark.parametrize(("sub_type", "real_size"), [("html", None), ("html", 99), ("x-unheard-of", None)])
-def test_a_web_page_is_kept_where_it_may_be_the_file(desk: Desk, sub_type: str, real_size: int | None) -> None:
-    page = replace(desk.item(real_size=real_size), sub_type=sub_type)
+@pytest.mark.parametrize(("name", "sub_type", "size"), [("a", "html", 9), ("a.htm", "plain", 9), ("a", "plain", 10)])
+def test_a_web_page_is_kept_where_it_may_be_the_file(desk: Desk, name: str, sub_type: str, size: int) -> None:
+    page = replace(desk.item(size, name), sub_type=sub_type)
     desk.mail(page)
     with patch.object(SignedFiles, "respond", lambda *_: Response(200, {"Content-Type": "text/html; charset=utf-8"}, content(page.id, 10))):
         assert desk.once().exit == 0

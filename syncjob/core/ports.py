@@ -60,7 +60,7 @@ class Source(Protocol):
     kinds: Mapping[str, int]
     """The kinds of want it knows, and of how many of each at most it chooses what to ask next."""
     witnesses: Mapping[str, Callable[[Row], Mapping[str, Json]]]
-    """Of which kinds a want can be made of any record that is there, to see whether the source is well; and its `about`."""
+    """The kinds of want that can be asked of any record, to see whether the source answers at all; and such a want's `about`."""
     enumerated: str
     """The stream that a sweep lists whole: a row of it that is not met is suspected to be gone."""
 

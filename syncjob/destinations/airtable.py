@@ -147,7 +147,7 @@ class AirtableDestination:
                 refused.append(Rejection(row.stream, row.key, error.message, ""))
                 continue
             record, content = there.get(row.key, (None, {}))
-            if record and shown(stream, content, types) == shown(stream, rendered, types):
+            if record and _is_shown(stream, content, rendered, types):
                 equal[row.key] = Entry(record, hashed(rendered))
                 continue
             if row.key not in doubtful and (entry := known.get(row.key)):
@@ -155,6 +155,8 @@ class AirtableDestination:
                     continue
                 record = entry.record
             found.append(_Outgoing(row, rendered, record))
+        if any(key not in known or known[key].record != record for key, (record, _) in there.items()):
+            self._ledger.note(ADOPTED, True)  # before the records are known: it is not forgotten by a crash
         self._ledger.enter(stream, equal)
         return found
 
@@ -281,6 +283,14 @@ class AirtableDestination:
                     )  # fmt: skip
                 found.setdefault(key, each)
         return found
+
+
+def _is_shown(stream: str, content: Mapping[str, Json], rendered: Mapping[str, Json], types: Mapping[str, str]) -> bool:
+    """Whether a record shows what would be written. Not where a field has another type since the tables were looked at."""
+    try:
+        return shown(stream, content, types) == shown(stream, rendered, types)
+    except (AttributeError, TypeError, ValueError):
+        return False
 
 
 class _Reshaped(Exception):

@@ -69,7 +69,7 @@ class Missive:
     witnesses: Mapping[str, Callable[[Row], Mapping[str, Json]]] = {
         "thread": lambda row: whole_thread(row.version or ""),
         "body": lambda row: {"conversation": row.parent, "relisted": False},
-        OPENED: lambda _: proof.LISTED,
+        OPENED: lambda _: {},
     }
     enumerated = CONVERSATIONS
 

@@ -65,8 +65,7 @@ def read(walk: Walk, asked: Call, answer: Answer, known: Known, look: Look) -> P
     if found is not None:
         page = replace(found, settled=found.settled + _all_kinds(key))
         is_there = stream == CONVERSATIONS and _is_live(found, key)  # not merged, thrown away or out of reach since
-        was_missed = is_there and not said.get("listed")
-        return missed(walk, page, known, stream, key, alone=kind == SUSPECT) if was_missed else page
+        return missed(walk, page, known, stream, key, alone=kind == SUSPECT) if is_there else page
     if kind == CLAIM:
         return Page((_gone(stream, key, known, UNPROVEN),), settled=_all_kinds(key))
     claim = Want(CLAIM, stream, key, dict(said), walk.id)

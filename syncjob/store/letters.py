@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from syncjob.core.model import Json, Rejection, Want
+from syncjob.core.model import PROOF, Json, Rejection, Want
 from syncjob.store.mirror import among, bound
 from syncjob.store.ready import Connection, Ready
 from syncjob.store.tables import dead_letters as table
@@ -26,6 +26,14 @@ UNBURY = Ready(
 ANSWER = Ready(
     table.delete().where(
         table.c.part == sa.bindparam("part_"), table.c.kind == sa.bindparam("kind_"), table.c.key == sa.bindparam("key_")
+    )
+)
+SPARE = Ready(
+    table.delete().where(
+        table.c.part == sa.bindparam("part_"),
+        table.c.stream == sa.bindparam("stream_"),
+        among(table.c.key),
+        sa.or_(*(table.c.kind == step for step in PROOF)),
     )
 )
 GIVEN_UP = Ready(
@@ -66,6 +74,10 @@ class Letters:
     def unbury(self, part: str, stream: str, keys: Collection[str]) -> None:
         """Forget dead letters of keys that went through."""
         self._connection.execute(UNBURY, {"part_": part, "stream_": stream, "keys": bound(keys)})
+
+    def spare(self, source: str, stream: str, keys: Collection[str]) -> None:
+        """Forget, of keys that were shown live, that a proof that they are gone was given up on."""
+        self._connection.execute(SPARE, {"part_": source, "stream_": stream, "keys": bound(keys)})
 
     def answer(self, source: str, settled: Iterable[tuple[str, str]]) -> None:
         """Forget the dead letters of questions, as (kind, key), that were answered."""

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,42 @@ def test_a_field_with_another_name_is_no_obstacle_to_reading_what_is_there(make_
     while part.step() is None:
         pass
     assert titles(place) == {"1": "New", "2": "Task 2"}
+
+
+@pytest.mark.parametrize("type_", ["multipleSelects", "number", "checkbox"])
+def test_a_field_of_another_type_is_no_obstacle_to_reading_what_is_there(make_place: Any, type_: str) -> None:
+    place = make_place()
+    know(place, task("1", assignees=["Ada"]), task("2"))
+    run(place)
+    forget(place)
+    field = place.table("Tasks").find_field("Assignees")
+    assert field
+    field.type = type_
+    for record in place.table("Tasks").records.values():
+        record.cells[field.id] = {"multipleSelects": ["Ada"], "number": 7, "checkbox": True}[type_]
+    part = DestinationPart(place.open(), place.store, place.clock)
+    with suppress(ConfigError):  # a type that holds no names is told
+        while part.step() is None:
+            pass
+    know(place, task("1", title="New"))
+    field.type = "multilineText"
+    for record in place.table("Tasks").records.values():
+        record.cells[field.id] = "Ada"
+    run(place)
+    assert titles(place) == {"1": "New", "2": "Task 2"}
+
+
+def test_a_record_that_somebody_copied_and_removed_counts_as_adopted(make_place: Any) -> None:
+    place = make_place()
+    know(place, task("1"))
+    run(place)
+    (record,) = place.table("Tasks").records
+    place.world.copy_record(place.table("Tasks"), record)
+    place.world.remove_record(place.table("Tasks"), record)
+    ledger = LedgerOf(place.store, "airtable")
+    ledger.enter(TASKS, {"1": Entry(record, "")})
+    assert not ledger.recall("adopted")
+    know(place, task("1", title="New"))
+    run(place)
+    assert ledger.recall("adopted")
+    assert titles(place) == {"1": "New"}

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from syncjob.core.errors import Transient, Unreliable
-from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS, Answer, Call, Walk, WalkKind, Want
+from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS, Answer, Call, Rejection, Walk, WalkKind, Want
 from syncjob.core.questions import Failed, after_failure, together
 from syncjob.postpone import Postponed
 from syncjob.sandbox import Request, Switches
@@ -393,7 +393,7 @@ def never_answered(bench: Bench, name: str, what: Callable[[Call], bool]) -> lis
             raise Transient("500")
         return ask(call, urgency)
 
-    part._ask = answer
+    part._ask = part._postponed._ask = answer
     return asked
 
 
@@ -508,7 +508,55 @@ def test_a_batch_with_some_that_failed_often_is_halved_all_the_same(bench: Bench
         tx.walks.sight(walk.id, {(EMAILS, key): "unchanged" for key in emails})
     about = {"conversation": "c", "relisted": False}
     wants = [Want("body", EMAILS, key, about, walk.id, tries=3) for key in sorted(emails)[:4]]
-    Postponed(Missive(), bench.store).failed(wants, walk, Transient("500"), now)
+    Postponed(Missive(), bench.parts["missive"]._ask, bench.store).failed(wants, walk, Transient("500"), now)
     with bench.store.read() as tx:
         waiting = tx.walks.wanted("missive", walk.id, {"body": 10}, now)
     assert waiting == [replace(want, most=2, not_before=now) for want in wants]
+
+
+def wanted_by(bench: Bench) -> int:
+    with sqlite3.connect(bench.folder / "mirror.db") as connection:
+        return int(connection.execute("SELECT count(*) FROM wants").fetchone()[0])
+
+
+@pytest.mark.parametrize(("name", "what"), [("teamwork", "task"), ("missive", "email")])
+def test_a_long_outage_of_single_records_asks_for_no_more_of_them_and_ends_in_the_truth(tmp_path: Path, name: str, what: str) -> None:
+    bench = Bench(tmp_path, tasks=40, conversations=40)
+    bench.run()
+    gone_in(bench, what)
+    asked = never_answered(bench, name, lambda call: call.name == "proof" and not call.about["control"])
+    assert swept(bench, name, cycles=40) == [False]
+    assert wanted_by(bench) <= 2
+    assert sum(call.name == "proof" for call in asked) < 60
+    assert dead(bench) == []
+    bench.reopen()
+    assert swept(bench, name, cycles=5)[0]
+    assert bench.differences_of(what) == []
+    bench.close()
+
+
+def test_nothing_is_believed_of_what_a_witness_is_answered(tmp_path: Path) -> None:
+    """One that another list leaves out must not become a suspect by that."""
+    bench = Bench(tmp_path, tasks=40, switches=Switches(teamwork_hide_deleted=False))
+    bench.run("teamwork")
+    poison, gone = gone_in(bench, "task")
+    live = bench.held(TASKS).keys() - {poison, gone}
+    asked = never_answered(bench, "teamwork", lambda call: call.name == "proof" and poison in call.path)
+    assert swept(bench, "teamwork") == [True]
+    assert dead(bench) == [("opened", poison)]
+    assert any(call.name == "proof" and not call.about["control"] and call.about["wants"][0][0] in live for call in asked), "the witness"
+    assert all("missed" not in walk["position"] for walk in bench.walks(TASKS))
+    bench.close()
+
+
+@pytest.mark.parametrize(("name", "what"), [("teamwork", "task"), ("missive", "email")])
+def test_the_letter_of_a_suspect_goes_when_it_is_shown_again(tmp_path: Path, name: str, what: str) -> None:
+    bench = Bench(tmp_path, tasks=20, conversations=20)
+    bench.run()
+    stream, key = (TASKS, min(bench.held(TASKS))) if what == "task" else (CONVERSATIONS, min(bench.sandbox.world.missive.conversations))
+    want = Want("opened", stream, key)
+    with bench.store.begin() as tx:
+        tx.letters.bury(name, [Rejection(stream, key, "500", "", want)], walk=None, now=bench.clock.now())
+    assert swept(bench, name, cycles=2) == [True]
+    assert dead(bench) == []
+    bench.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from unittest.mock import patch
@@ -173,3 +174,33 @@ def test_answers_that_a_crash_left_are_not_asked_for_again(bench: Bench) -> None
     assert len(lists(bench)) == len(set(lists(bench)))
     assert bench.differences_of("email") == []
     assert left(bench) == 0
+
+
+def test_an_outage_leaves_nothing_in_the_spool_that_would_fail_again(bench: Bench) -> None:
+    until_lists_are_due(bench)
+    part, ask = bench.parts["missive"], bench.parts["missive"]._ask
+    part._ask = lambda call, urgency: replace(ask(call, urgency), body=b"<html>maintenance</html>")
+    with pytest.raises(Transient):
+        part.step()
+    assert left(bench) == 0
+    part._ask = ask
+    bench.cycle("missive", wait=120)
+    assert bench.differences_of("email") == []
+
+
+def test_an_answer_that_says_nothing_and_that_a_crash_left_fails_no_run(bench: Bench) -> None:
+    until_lists_are_due(bench)
+    part, ask = bench.parts["missive"], bench.parts["missive"]._ask
+    part._ask = lambda call, urgency: replace(ask(call, urgency), body=b"<html>maintenance</html>")
+    with patch("syncjob.cycle.absorb_together", side_effect=Crash), pytest.raises(Crash):
+        part.step()
+    bench.reopen()
+    bench.run("missive")
+    assert bench.differences_of("email") == []
+
+
+def test_large_answers_are_taken_in_one_by_one(bench: Bench) -> None:
+    until_lists_are_due(bench)
+    with patch("syncjob.cycle.TOGETHER_BYTES", 10):
+        bench.parts["missive"].step()
+    assert len(lists(bench)) == 1
