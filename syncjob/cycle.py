@@ -213,19 +213,7 @@ class SourcePart:
         """One request after the other, then one transaction. A crash before it costs nothing: the answers are in the spool."""
         with self._store.read() as tx:
             calls = [self.source.want_call(wants, KnownTo(tx, self.name)) for wants in batches]
-        until = self._clock.monotonic() + TOGETHER_SECONDS
-        leaves: list[Leaf] = []
-        failure: SyncjobError | None = None
-        for call in calls:
-            try:
-                leaf = self._fetch(call, walk)
-            except SyncjobError as error:
-                failure = error
-                break
-            if leaf:
-                leaves.append(leaf)
-            if leaf is None or self._clock.monotonic() >= until or len(leaf.answer.body) > TOGETHER_BYTES:
-                break
+        leaves, failure = self._answers(calls, walk)
         now = self._clock.now()
         are_in = len(leaves) > 1 and absorb_together(leaves, self.source, self._store, self._spool, now)
         outage: SyncjobError | None = None
@@ -241,6 +229,22 @@ class SourcePart:
                 raise failure
         if outage:
             raise outage
+
+    def _answers(self, calls: Sequence[Call], walk: Walk | None) -> tuple[list[Leaf], SyncjobError | None]:
+        """The answers to the first of these calls, until one fails, takes long or is large, or a stop is asked for; and what failed."""
+        leaves: list[Leaf] = []
+        until = self._clock.monotonic() + TOGETHER_SECONDS
+        for call in calls:
+            try:
+                leaf = self._fetch(call, walk)
+            except SyncjobError as error:
+                return leaves, error
+            if leaf is None:
+                break
+            leaves.append(leaf)
+            if self._clock.monotonic() >= until or len(leaf.answer.body) > TOGETHER_BYTES:
+                break
+        return leaves, None
 
     @contextmanager
     def _postponing(self, wants: Sequence[Want], walk: Walk | None, leaf: Leaf | None = None) -> Iterator[None]:

@@ -137,8 +137,8 @@ class AirtableDestination:
         """The rows that have to be sent. A record that this ledger did not write is read first: a mirror made anew finds its rows there."""
         types = self.tables[stream].types
         known = self._ledger.entries(stream, [row.key for row in rows])
-        doubtful = [row.key for row in rows if by_content or (row.key in known and known[row.key].hash == UNHASHED)]
-        there = self._read_or_look(stream, doubtful)
+        doubtful = dict.fromkeys(row.key for row in rows if by_content or (row.key in known and known[row.key].hash == UNHASHED))
+        there = self._read_or_look(stream, list(doubtful))
         found, equal = [], {}
         for row in rows:
             try:
@@ -146,15 +146,16 @@ class AirtableDestination:
             except Rejected as error:
                 refused.append(Rejection(row.stream, row.key, error.message, ""))
                 continue
-            record, content = there.get(row.key, (None, {}))
-            if record and _is_shown(stream, content, rendered, types):
+            if row.key in doubtful:
+                record, content = there.get(row.key, (None, {}))
+                is_equal = record is not None and _is_shown(stream, content, rendered, types)
+            else:
+                entry = known.get(row.key)
+                record, is_equal = (entry.record, entry.hash == hashed(rendered)) if entry else (None, False)
+            if not is_equal:
+                found.append(_Outgoing(row, rendered, record))
+            elif record and row.key in doubtful:
                 equal[row.key] = Entry(record, hashed(rendered))
-                continue
-            if row.key not in doubtful and (entry := known.get(row.key)):
-                if entry.hash == hashed(rendered):
-                    continue
-                record = entry.record
-            found.append(_Outgoing(row, rendered, record))
         if any(key not in known or known[key].record != record for key, (record, _) in there.items()):
             self._ledger.note(ADOPTED, True)  # before the records are known: it is not forgotten by a crash
         self._ledger.enter(stream, equal)
