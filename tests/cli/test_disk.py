@@ -173,7 +173,7 @@ def test_a_database_that_another_program_holds_is_told_and_caught_up_with(job: J
     assert job.once().exit == 0
     rename_a_task(job, "renamed")
     hold = "import sqlite3, sys; sqlite3.connect(sys.argv[1], isolation_level=None).execute('BEGIN EXCLUSIVE'); print(); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", hold, job.sqlite], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    with subprocess.Popen([sys.executable, "-uc", hold, job.sqlite], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout
         other.stdout.readline()
         ran = job.once("--json")
