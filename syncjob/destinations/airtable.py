@@ -138,7 +138,7 @@ class AirtableDestination:
         types = self.tables[stream].types
         known = self._ledger.entries(stream, [row.key for row in rows])
         doubtful = dict.fromkeys(row.key for row in rows if by_content or (row.key in known and known[row.key].hash == UNHASHED))
-        there = self._read_or_look(stream, list(doubtful))
+        there = self._read_or_look(stream, list(doubtful)) if doubtful else {}
         found, equal = [], {}
         for row in rows:
             try:
@@ -158,7 +158,8 @@ class AirtableDestination:
                 equal[row.key] = Entry(record, hashed(rendered))
         if any(key not in known or known[key].record != record for key, (record, _) in there.items()):
             self._ledger.note(ADOPTED, True)  # before the records are known: it is not forgotten by a crash
-        self._ledger.enter(stream, equal)
+        if equal:
+            self._ledger.enter(stream, equal)
         return found
 
     def _look(self) -> None:
@@ -262,7 +263,7 @@ class AirtableDestination:
 
     def _read_or_look(self, stream: str, keys: Sequence[str]) -> dict[str, tuple[str, dict[str, Json]]]:
         """The same, where a field may have another name since the tables were looked at."""
-        if keys and self.tables.is_stale():
+        if self.tables.is_stale():
             self._look()
         try:
             return self._read(stream, keys)

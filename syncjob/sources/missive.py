@@ -177,6 +177,7 @@ class Missive:
         times = [each.last_activity_at for each in found if each.last_activity_at is not None]
         if found and not times:
             raise Incomplete("missive.emails: conversations without `last_activity_at`", hint="the next run tries again")
+        times += [min(times)] * (len(found) - len(times)) if times else []  # one without a time counts as the page's oldest
         then, complete, unread = self._onward(walk, position, times + times_of(rejected, "last_activity_at"))
         expected = sum(want.about["count"] or 0 for want in wants)
         if complete and walk.kind == "sweep":

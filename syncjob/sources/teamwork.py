@@ -166,9 +166,9 @@ class Teamwork:
 
     def _records(self, tasks: Sequence[Task], name_of: Names, known: Known) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
         """The page's records, and those out of scope. Raises Transient where it shows few fields, as a glimpse does."""
-        if tasks and not any("name" in task.model_fields_set or task.status == "deleted" or task.deletedAt for task in tasks):
-            wrong = "teamwork.tasks: the answer shows tasks without names: it is another question's"
-            raise Transient(wrong, hint="the next run asks again")
+        live = [task for task in tasks if task.status != "deleted" and not task.deletedAt]
+        if live and not any("name" in task.model_fields_set for task in live):
+            raise Transient("teamwork.tasks: tasks without names are the answer to another question", hint="the next run asks again")
         found = [record(task, name_of, self._base_url) for task in tasks]
         outside = self._outside(found, known)
         empty = tuple(Record(TASKS, each.key, None, each.version, each.updated_at) for each in found if each.key in outside)

@@ -151,3 +151,37 @@ def test_a_look_up_that_always_fails_is_put_aside_and_asked_for_by_the_next_swee
     assert bench.differences_of("task") == []
     assert dead(bench) == []
     bench.close()
+
+
+def test_a_page_with_few_fields_empties_no_row_though_a_deleted_task_is_on_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tasks=20)
+    bench.run("teamwork")
+    edited, deleted, *_ = sorted(bench.held(TASKS))
+    bench.sandbox.world.teamwork.edit_task(int(edited), name="edited")
+    titles = {key: row["title"] for key, row in bench.held(TASKS).items()}
+
+    def change(found: Any) -> None:
+        rows = [{name: row[name] for name in ("id", "status", "updatedAt", "tasklistId") if name in row} for row in found["tasks"]]
+        found["tasks"] = [*rows, {"id": int(deleted), "status": "deleted", "updatedAt": "2026-09-01T12:00:00Z"}]
+
+    reshaped(bench, change, lambda request: request.path.endswith("/tasks.json") and "deletedOnly" not in request.params)
+    with pytest.raises(SyncjobError, match="another question"):
+        bench.cycle("teamwork")
+    assert {key: row["title"] for key, row in bench.held(TASKS).items()} == titles
+    bench.close()
+
+
+def test_a_conversation_without_a_time_hides_no_other_one_of_a_full_second(tmp_path: Path) -> None:
+    """It counts as the page's oldest: a page of which all share a second is still one that shows no more of it."""
+    bench = Bench(tmp_path, conversations=3, switches=Switches(missive_ties="cut"))
+    bench.sandbox.world.make_ties("missive.conversations", 120, at=int(bench.clock.at) - 30 * 86_400)
+
+    def change(found: Any) -> None:
+        rows = found["conversations"]
+        if len({row["last_activity_at"] for row in rows}) == 1 and len(rows) > 2:
+            rows[1]["last_activity_at"] = None
+
+    reshaped(bench, change, lambda request: request.path.endswith("/conversations"))
+    bench.run("missive")
+    assert any("share the second" in (walk["error"] or "") for walk in bench.walks(EMAILS))
+    bench.close()
