@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from syncjob.core.errors import Incomplete, Transient
-from syncjob.core.model import OPENED, SUSPECT, TASKS, UNPROVEN, Answer, Call, Gone, Json, Page, Record, Rejection, Row, Walk, Want
+from syncjob.core.model import OPENED, SUSPECT, TASKS, UNPROVEN, Answer, Call, Json, Page, Record, Rejection, Row, Walk, Want
 from syncjob.core.ports import Known
 from syncjob.core.questions import together
 from syncjob.sources import keyset, proof
@@ -20,6 +20,7 @@ from syncjob.sources.keyset import Seen
 from syncjob.sources.names import ROOT, Names, ask_names, names_call, read_names
 from syncjob.sources.payload import instant, listed, parsed, stamp, validated
 from syncjob.sources.tasks import Task, called, needed, record
+from syncjob.sources.teamwork_hidden import HIDDEN, PLACES, gone, is_open, is_told, is_where, place_call, place_of, read_place
 
 VISIBLE = (
     ("includeCompletedTasks", "true"), ("showCompletedLists", "true"), ("includeArchivedProjects", "true"),
@@ -33,13 +34,6 @@ PAGE_SIZE, GLIMPSE_SIZE, FETCH_SIZE = 250, 500, 100
 GLIMPSE = (("fields[tasks]", "id,updatedAt,status,tasklistId,tagIds,tags"),)
 CARRIED = ("size", "directories")
 """What a position keeps through a whole walk."""
-HIDDEN = {
-    "shown": (("showDeleted", "true"), ("includeTasksFromDeletedLists", "true")),
-    "in deleted list": (("includeTasksFromDeletedLists", "true"),),
-}
-"""The ways in which a task may be shown that is deleted, in the order in which they are tried."""
-PLACES = {"tasklists": ("tasklist", "its task list is deleted"), "projects": ("project", "its project is deleted")}
-"""What to ask, after that, whether it is deleted itself, and so all that is in it. A list knows best in which project it is."""
 HORIZON = timedelta(days=150)
 """Answers to an older `updatedAfter` may be cut to the last six months, so older than this we ask for everything."""
 
@@ -129,7 +123,7 @@ class Teamwork:
         if call.name == "hidden":
             return self._read_hidden(walk, call, answer, known)
         if call.name == "place":
-            return _read_place(walk, call, answer, known)
+            return read_place(walk, call, answer, known)
         if call.name == "glimpse":
             return self._read_glimpse(walk, call, answer, known)
         if call.name == "check":
@@ -278,12 +272,12 @@ class Teamwork:
         """One that answers like any other may be deleted all the same: ask whether it is hidden. So may one be there that only old
         names say is gone."""
         page = proof.read(walk, call, answer, known, self._look)
-        open_ = [each for each in page.records if not _is_told(each, page.names)]
+        open_ = [each for each in page.records if not is_told(each, page.names)]
         if call.about["control"] or not open_:
             return page
         found = open_[0]  # it may have been moved meanwhile
         old = found.gone and found.gone.why
-        about = {"by": [*HIDDEN, *PLACES], "old": old, **{name: _place(found, name) for name, _ in PLACES.values()}}
+        about = {"by": [*HIDDEN, *PLACES], "old": old, **{name: place_of(found, name) for name, _ in PLACES.values()}}
         hidden = Want("hidden", TASKS, call.about["wants"][0][0], about, walk.id)
         return Page(wants=(hidden,), settled=page.settled, names=page.names)
 
@@ -300,21 +294,21 @@ class Teamwork:
         name_of = Names(payload.get("included"), needed(tasks), known)
         records = tuple(each for each in self._records(tasks, name_of, known)[0] if each.key == key)
         if not about["seen"]:
-            if records and _is_told(records[0], name_of.sideloaded) and _is_where(records[0], about):
+            if records and is_told(records[0], name_of.sideloaded) and is_where(records[0], about):
                 return Page(records, settled=settled)
             by = about["by"] if key in found else about["by"][1:]
             return Page(wants=(Want("hidden", TASKS, key, {**about, "by": by, "seen": key in found}, walk.id),))
         if found - {key, about["control"]}:
             wrong = f"teamwork.tasks: asked for {key}, the answer shows others too, so it proves nothing"
             raise Transient(wrong, hint="the next run asks again")
-        if any(_is_open(each, name_of.sideloaded) for each in records):
+        if any(is_open(each, name_of.sideloaded) for each in records):
             return Page(wants=(Want("hidden", TASKS, key, {**about, "by": [*PLACES], "seen": False}, walk.id),))
         if key in found or (about["control"] and about["control"] not in found):
             proven = tuple(replace(each, proven=each.gone is None) for each in records)
             kept = Page(proven, ((TASKS, key),), settled=settled, names=name_of.sideloaded)
             return proof.missed(walk, kept, known, TASKS, key, alone=about["control"] is None)
         why = ("deleted" if about["by"][0] == "shown" else "its task list is deleted") if about["control"] else UNPROVEN
-        return Page((_gone(key, why, known),), settled=settled)
+        return Page((gone(key, why, known),), settled=settled)
 
 
 def _look_up(stream: str, key: str) -> Call:
@@ -332,60 +326,10 @@ def _hidden_call(want: Want, known: Known) -> Call:
     assert want.walk is not None
     way, seen = want.about["by"][0], want.about.get("seen", False)
     if way in PLACES:
-        return _place_call(want, way, known)
+        return place_call(want, way, known)
     control = known.control(want.walk, TASKS, 0) if seen else None
     about = {**want.about, "key": want.key, "seen": seen, "control": control}
     return _ids_call("hidden", [want.key, *([control] if control else [])], () if seen else HIDDEN[way], about)
-
-
-def _is_where(found: Record, about: Mapping[str, Json]) -> bool:
-    """Whether a list shows a task where its own page showed it: one that lags behind may show it in a list that it has left."""
-    is_deleted_itself = found.gone is not None and found.gone.why == "deleted"
-    return is_deleted_itself or about.get("tasklist") in (None, (found.data or {}).get("tasklist_id"))
-
-
-def _is_told(found: Record, names: Mapping[str, Mapping[str, Json]]) -> bool:
-    """Whether the answer itself says that a task is gone: what it is in may have come back since it was named."""
-    named = {why: _place(found, name) in names.get(way, ()) for way, (name, why) in PLACES.items()}
-    return found.gone is not None and named.get(found.gone.why, True)
-
-
-def _is_open(found: Record, names: Mapping[str, Mapping[str, Json]]) -> bool:
-    """Whether it does not say so, and leaves open whether what the task is in is deleted."""
-    unnamed = (way for way, (name, _) in PLACES.items() if (id_ := _place(found, name)) and id_ not in names.get(way, ()))
-    return not _is_told(found, names) and any(unnamed)
-
-
-def _place(found: Record, name: str) -> Json:
-    return (found.data or {}).get(f"{name}_id")
-
-
-def _place_call(want: Want, way: str, known: Known) -> Call:
-    """Where no list shows a task that its own page shows, where it is may be deleted, and no sideload said so."""
-    name, _ = PLACES[way]
-    row = known.rows(TASKS, [want.key]).get(want.key)
-    id_ = want.about.get(name) or ((row.data or {}).get(f"{name}_id") if row else None)
-    return Call("place", f"{ROOT}/{way}/{id_ or 0}.json", about={**want.about, "key": want.key}, accept=(400, 403, 404))
-
-
-def _read_place(walk: Walk, call: Call, answer: Answer, known: Known) -> Page:
-    key, (way, *rest) = call.about["key"], call.about["by"]
-    name, why = PLACES[way]
-    settled = (("hidden", key),)
-    place = parsed(answer, name)[name] if answer.status == 200 else None
-    place = place if isinstance(place, dict) else {}
-    if place.get("status") == "deleted" or (answer.status == 404 and call.about.get("old") == why):
-        return Page((_gone(key, why, known),), settled=settled)
-    if rest:
-        project = place.get("projectId") or (place.get("project") or {}).get("id") or call.about.get("project")
-        return Page(wants=(Want("hidden", TASKS, key, {**call.about, "by": rest, "project": project}, walk.id),))
-    return proof.missed(walk, Page(sighted=((TASKS, key),), settled=settled), known, TASKS, key, alone=False)
-
-
-def _gone(key: str, why: str, known: Known) -> Record:
-    """The task as it was known last, gone."""
-    row = known.rows(TASKS, [key]).get(key)
-    return Record(TASKS, key, row.data if row else None, gone=Gone(why))
 
 
 def _differs(task: Task, row: Row, tags: Mapping[str, Json]) -> bool:
