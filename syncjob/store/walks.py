@@ -30,6 +30,8 @@ RANK: Mapping[str, int] = {
     "created": 7,
 }
 """Where a walk meets a key twice, the verdict that says more stands."""
+FINAL = ("deleted", "inaccessible", "rejected")
+"""What is found out about a record that is not shown as live; for those that are, see `spare`."""
 
 
 def defaults(table: sa.Table) -> Mapping[str, Any]:
@@ -101,12 +103,14 @@ SETTLE = Ready(
 _COUNTS = [sa.func.count().filter(sightings.c.verdict == verdict).label(verdict) for verdict in RANK]  # GROUP BY would hold them all
 FORGET_SIGHTINGS = Ready(sightings.delete().where(sightings.c.walk == sa.bindparam("walk_")))
 VERDICTS = Ready(sa.select(*_COUNTS).where(sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream")))
+PENDING_ELSEWHERE = sightings.delete().where(IS_PENDING, sightings.c.walk.is_distinct_from(sa.bindparam("walk_")))
+LEAVE = Ready(PENDING_ELSEWHERE.where(sightings.c.stream == sa.bindparam("stream_"), among(sightings.c.key)))
 SPARE = tuple(
     Ready(statement.where(table.c.stream == sa.bindparam("stream_"), among(table.c.key)))
     for table, statement in (
         (deletions, deletions.delete()),
         (wants, wants.delete().where(sa.or_(*(wants.c.kind == step for step in PROOF)))),
-        (sightings, sightings.delete().where(IS_PENDING, sightings.c.walk.is_distinct_from(sa.bindparam("walk_")))),
+        (sightings, PENDING_ELSEWHERE),
     )
 )
 TAKE_OVER = Ready(
@@ -202,6 +206,8 @@ class Walks:
             alike.setdefault((stream, verdict), []).append(key)
         for (stream, verdict), keys in alike.items():
             self._connection.execute(SIGHT, {"walk": walk, "stream": stream, "verdict": verdict, "keys": bound(keys)})
+            if verdict in FINAL:  # whoever asks for the same need not find out, too: the answer has ended all questions of a proof
+                self._connection.execute(LEAVE, {"walk_": walk, "stream_": stream, "keys": bound(keys)})
 
     def sighted(self, walk: int, stream: str, keys: Collection[str]) -> frozenset[str]:
         """Which of these keys the walk has met."""

@@ -1,13 +1,15 @@
 """Full and changes walks of both sources, taken step by step in any order while the world is edited: the newest observation wins."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from syncjob.core.model import EMAILS, TASKS
+from syncjob.core.model import EMAILS, TASKS, Walk
 from syncjob.core.steps import Rhythm
+from syncjob.store import Store
+from syncjob.store.walks import FINAL, PENDING
 
 from .bench import POLL, Bench
 from .edits import edit, edit_mails, edit_tasks
@@ -83,3 +85,15 @@ def test_what_is_edited_within_the_overlap_is_read_once_and_then_left_alone(tmp_
     assert bench.seq() == seq
     assert all(bench.requests(face) - count <= 2 for face, count in before.items())
     bench.close()
+
+
+@pytest.mark.parametrize("verdict", FINAL)
+def test_what_one_walk_finds_out_is_not_waited_for_by_another(tmp_path: Path, verdict: str) -> None:
+    now, store = datetime(2026, 9, 1, tzinfo=UTC), Store(tmp_path / "mirror.db")
+    with store.begin() as tx:
+        poll, full = (tx.walks.begin(Walk(0, EMAILS, kind, None, None, {}, now, 1), live=2) for kind in ("changes", "full"))
+        tx.walks.sight(full.id, {(EMAILS, "gone"): PENDING, (EMAILS, "asked"): PENDING})
+        tx.walks.sight(poll.id, {(EMAILS, "gone"): verdict})  # the answer ended the questions of both
+        assert tx.walks.verdicts(full.id, EMAILS) == {PENDING: 1}
+        assert tx.walks.verdicts(poll.id, EMAILS) == {verdict: 1}
+    store.close()
