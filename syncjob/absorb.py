@@ -79,7 +79,7 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
         tx.walks.set_stream(source.stream, news_at=now)
     if walk:
         tx.walks.doom(walk, [*_told(plan), *_strangers(page, rows, tx)], observed=leaf.observed)
-        _advance(page, leaf, walk, plan, tx)
+        _advance(page, leaf, walk, plan, source, tx)
         if walk.kind == "sweep":
             _count_late(page, rows, walk.stream, tx)
 
@@ -110,7 +110,7 @@ def _count_late(page: Page, rows: Mapping[tuple[str, str], Row], stream: str, tx
         tx.walks.set_stream(stream, late_seconds=late)
 
 
-def _advance(page: Page, leaf: Leaf, walk: Walk, plan: Plan, tx: Tx) -> None:
+def _advance(page: Page, leaf: Leaf, walk: Walk, plan: Plan, source: Source, tx: Tx) -> None:
     """Move the walk: what it met, where it goes on, and from whose clock its checkpoint comes."""
     verdicts: dict[tuple[str, str], Verb] = dict.fromkeys(page.sighted, "unchanged")
     verdicts |= dict.fromkeys(page.inaccessible, "inaccessible")
@@ -121,7 +121,10 @@ def _advance(page: Page, leaf: Leaf, walk: Walk, plan: Plan, tx: Tx) -> None:
     met = sum(stream == walk.stream for stream, _ in verdicts)
     values: dict[str, Any] = {"requests": walk.requests + 1, "fetched": walk.fetched + met, "expected": walk.expected + page.expected}
     if page.position is not None:
-        values |= {"position": dict(page.position), "listed": page.complete}
+        values |= {"position": dict(page.position), "listed": page.complete, "tries": 0}
+        place = source.place(walk.position)
+        if page.complete or source.place(page.position) != place:  # this list can be read to its end
+            tx.letters.unbury(source.name, walk.stream, [f"{walk.kind}:{place}"])
     if page.unread:
         values["unread"] = page.unread
     if page.wrong:

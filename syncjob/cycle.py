@@ -69,11 +69,10 @@ class SourcePart:
             case Begin(kind, reread):
                 self._begin(kind, now, reread=reread)
             case Turn(walk):
-                with self._store.read() as tx:
-                    call = self.source.page_call(walk, KnownTo(tx, self.name))
-                if leaf := self._fetch(call, walk):
-                    self._take_in(leaf, self._clock.now())
-                    self._postponed.listed()
+                try:
+                    self._turn(walk)
+                except (Transient, Incomplete) as error:
+                    self._postponed.page_failed(walk, error, self._clock.now())
                 self._leave_time(walk)
             case Ask(walk, batches):
                 self._ask_wants(walk, batches)
@@ -85,6 +84,13 @@ class SourcePart:
                 self._rhythm = _done(self._rhythm, walk)
                 self._leave_time(walk)
         return None
+
+    def _turn(self, walk: Walk) -> None:
+        with self._store.read() as tx:
+            call = self.source.page_call(walk, KnownTo(tx, self.name))
+        if leaf := self._fetch(call, walk):
+            self._take_in(leaf, self._clock.now())
+            self._postponed.listed()
 
     def _leave_time(self, walk: Walk) -> None:
         """A poll that takes too long leaves half an interval to older work, such as what failed before, behind its list and its end."""

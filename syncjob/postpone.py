@@ -1,4 +1,5 @@
-"""A question that fails does not stop its source: it waits, and the others are asked meanwhile."""
+"""A question that fails does not stop its source: it waits, and the others are asked meanwhile. Nor does a page that always fails, as
+far as a walk can get on without it."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -85,6 +86,34 @@ class Postponed:
         except Exception:  # noqa: BLE001  what may come of a vendor's answer: it is none, then
             return False
         return answer.status == 200
+
+    def page_failed(self, walk: Walk, error: SyncjobError, now: datetime) -> None:
+        """Let a walk go on without a page that failed in three runs, or whose list did before, while the source answers other things.
+
+        A list that it cannot do without ends there where it is a poll's, so that what it has shown is taken in and the next poll
+        begins anew; its checkpoint stays. Raises the error if the page is to be asked for again.
+        """
+        place, tries = f"{walk.kind}:{self._source.place(walk.position)}", walk.tries + 1
+        with self._store.begin() as tx:
+            tx.walks.update(walk.id, tries=tries)
+            is_known = bool(tx.letters.find(self._source.name, place))
+        onward = self._source.without(walk)
+        if (tries < MOST_TRIES and not is_known) or (onward is None and walk.kind != "changes") or not self._is_answering():
+            raise error
+        position, listed = onward or (walk.position, True)
+        with self._store.begin() as tx:
+            tx.walks.update(walk.id, position=dict(position), listed=listed, tries=0)
+            if onward is None:
+                tx.walks.update(walk.id, wrong=f"its list was not read to the end, and what follows there waits: {error.message}")
+            tx.letters.bury(self._source.name, [Rejection(walk.stream, place, error.message, "")], walk=walk.id, now=now)
+
+    def _is_answering(self) -> bool:
+        """Whether the source says at least whose key it is."""
+        call = self._source.identity_call([])
+        try:
+            return call is not None and self._ask(call, "changes").status == 200
+        except SyncjobError:
+            return False
 
     def tell(self, *, waiting: bool) -> None:
         """Raise the newest error, once: at an outage, or when nothing else is due and something still waits."""

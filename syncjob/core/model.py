@@ -166,7 +166,7 @@ class Walk:
 
     `turn` counts the walks of its kind, and `before` is the `since` of the one before it: for what only every other
     walk looks at. `listed`: its list was read to the end; `concluded`: what it did not meet is suspected.
-    `process_after`: the latest date that anything of it was read with.
+    `process_after`: the latest date that anything of it was read with. `tries`: how often in a row its next page failed.
     """
 
     id: int
@@ -186,6 +186,7 @@ class Walk:
     before: datetime | None = None
     concluded: bool = False
     process_after: datetime | None = None
+    tries: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,13 @@ class Source(Protocol):
     def page_call(self, walk: Walk, known: Known) -> Call:
         """The next page of a walk."""
 
+    def place(self, position: Mapping[str, Json]) -> str:
+        """Which list a walk is at, and in pages of which size, if those are smaller than usual."""
+
+    def without(self, walk: Walk) -> tuple[Mapping[str, Json], bool] | None:
+        """Where a walk goes on that cannot have its next page: with smaller pages, or without a list that it can do without; and
+        whether its list ends there. None: it cannot go on."""
+
     def batches(self, wants: Sequence[Want]) -> Sequence[Sequence[Want]]:
         """What the next calls should ask, each a batch of a walk's wants (the oldest few of each kind). No call depends on what
         another one of them is answered."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from syncjob.core.model import Walk, WalkKind, Want
+from syncjob.core.questions import MOST_TRIES
 
 LONGEST_BACK_OFF = timedelta(minutes=5)
 
@@ -157,11 +158,13 @@ def _changes_due(now: datetime, standing: Standing, rhythm: Rhythm) -> datetime:
 def _go_on(walk: Walk, standing: Standing) -> Step | None:
     """The next step of an open walk: its list, its wants, its suspects, its end; None while its wants have to wait.
 
-    The list comes first because it is short and says how much there is to ask, so that progress has an end in sight.
+    The list comes first because it is short and says how much there is to ask, so that progress has an end in sight; but where its
+    next page fails again and again, what it has shown does not wait for it.
     """
-    if not walk.listed:
+    asks = standing.asks.get(walk.id)
+    if not walk.listed and not (asks and walk.tries >= MOST_TRIES):
         return Turn(walk)
-    if asks := standing.asks.get(walk.id):
+    if asks:
         return Ask(walk, asks)
     if walk.kind != "changes" and not walk.concluded:
         return Conclude(walk)

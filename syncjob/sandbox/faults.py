@@ -12,7 +12,7 @@ from enum import StrEnum
 from random import Random
 from typing import Any
 
-from .exchange import ConnectionReset, Hang, Response, json_response
+from .exchange import ConnectionReset, Hang, Request, Response, json_response
 
 TWO_GIGABYTES = 2**31
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -73,7 +73,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Rule:
-    """When a fault happens: at chosen requests, at all, or by lot; everywhere, on one face, or where the path matches."""
+    """When a fault happens: at chosen requests, at all, or by lot; everywhere, on one face, or where path and query match."""
 
     fault: Fault | None
     face: str | None = None
@@ -81,10 +81,13 @@ class Rule:
     countdown: int = 0  # how many matching requests still pass first
     times: int | None = None  # how often it happens; None: always
     lot: Callable[[], Fault | None] | None = None
+    query: str | None = None
 
-    def strike(self, face: str, path: str) -> Fault | None:
+    def strike(self, face: str, request: Request) -> Fault | None:
         """The fault for this request, if any."""
-        if self.times == 0 or (self.face not in (None, face)) or (self.path is not None and not re.search(self.path, path)):
+        if self.times == 0 or (self.face not in (None, face)) or (self.path is not None and not re.search(self.path, request.path)):
+            return None
+        if self.query is not None and not re.search(self.query, "&".join(f"{name}={value}" for name, value in request.params.items())):
             return None
         if self.countdown > 0:
             self.countdown -= 1
@@ -105,9 +108,9 @@ class Faults:
         """The n-th request from now (1: the next), of those that match, and `times - 1` after it."""
         self.rules.append(Rule(fault, face, path, countdown=n - 1, times=times))
 
-    def always(self, path: str, fault: Fault, *, face: str | None = None) -> None:
-        """Every request whose path matches the regular expression."""
-        self.rules.append(Rule(fault, face, path))
+    def always(self, path: str, fault: Fault, *, face: str | None = None, query: str | None = None) -> None:
+        """Every request whose path, and query, match the regular expressions."""
+        self.rules.append(Rule(fault, face, path, query=query))
 
     def seeded(self, rng: Random, rate: float, kinds: Iterable[str] = tuple(Kind), *, face: str | None = None) -> None:
         """That share of all requests, with kinds drawn by `rng`."""
@@ -118,10 +121,10 @@ class Faults:
         """All is well again."""
         self.rules.clear()
 
-    def next(self, face: str, path: str) -> Fault | None:
+    def next(self, face: str, request: Request) -> Fault | None:
         """The fault for the request that just came in."""
         with self._lock:
-            return next((fault for rule in self.rules if (fault := rule.strike(face, path))), None)
+            return next((fault for rule in self.rules if (fault := rule.strike(face, request))), None)
 
 
 def _drawn(rng: Random, kinds: tuple[str, ...]) -> Fault:

@@ -107,7 +107,7 @@ class Sandbox:
         try:
             if verdict.refusal is not None:
                 return self._dressed(verdict.refusal, verdict.headers)
-            fault = self.faults.next(face, request.path)
+            fault = self.faults.next(face, request)
             with self.world.lock:
                 answer = Response(200) if fault and is_refusal(fault, face) else self._faces[face].respond(request)
                 good = self._dressed(answer, verdict.headers)

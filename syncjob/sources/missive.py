@@ -56,6 +56,8 @@ from syncjob.sources.payload import listed, parsed, times_of, validated
 from syncjob.sources.until import SMALLEST_LIMIT, as_time, onward, paging
 
 LIST_LIMIT, USERS_LIMIT, BODIES, THREADS = 50, 200, 10, 10
+FEWER = 5
+"""By how much a page is made smaller that cannot be had."""
 BODIES_BYTES = 4_000_000
 """Bodies are asked for together as long as all of them are not larger than that; a single one may be as large as any answer."""
 
@@ -84,6 +86,16 @@ class Missive:
         elif walk.kind == "sweep" or walk.reread:
             others.append("all")  # once more its head: what became active meanwhile
         return {"box": "all", "then": others, "until": None, "limit": LIST_LIMIT}
+
+    def place(self, position: Mapping[str, Json]) -> str:
+        limit = f":{position['limit']}" if position["limit"] < LIST_LIMIT else ""
+        return f"{position['box']}{limit}"
+
+    def without(self, walk: Walk) -> tuple[Mapping[str, Json], bool] | None:
+        position, fewer = walk.position, walk.position["limit"] // FEWER
+        if position["box"] != "all":
+            return _next_box(position)  # what is there is told from what is gone by a sweep's look-ups, too
+        return ({**position, "limit": fewer}, False) if fewer > SMALLEST_LIMIT and not position.get("probe") else None
 
     # -- what to ask
 
@@ -216,10 +228,7 @@ class Missive:
         step = onward(times, until=position["until"], limit=position["limit"], stale=False)  # what one may not see may be left out
         if not passed and not step.end:
             return {**position, "until": step.until, "probe": step.probe}, False, None
-        if position["then"]:
-            box, *then = position["then"]
-            return {"box": box, "then": then, "until": None, "limit": position["limit"], "again": box == "all"}, False, None
-        return position, True, None
+        return *_next_box(position), None
 
     def _read_bodies(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
         """Messages with their bodies. One that did not come is asked again alone; only then is it gone."""
@@ -330,6 +339,14 @@ def _but_the_lost(page: Page) -> Page:
     lost = dict.fromkeys(key for kind, key in page.settled if kind in PROOF and key not in there | open_)
     unknown = tuple((CONVERSATIONS, key, "") for key in lost)
     return replace(page, settled=(*page.settled, *(("thread", key) for key in lost)), versions=page.versions + unknown)
+
+
+def _next_box(position: Mapping[str, Json]) -> tuple[Mapping[str, Json], bool]:
+    """Where a walk goes on behind a list, and whether that was the last one."""
+    if not position["then"]:
+        return position, True
+    box, *then = position["then"]
+    return {"box": box, "then": then, "until": None, "limit": position["limit"], "again": box == "all"}, False
 
 
 def _is_before(found: Conversation, since: datetime | None) -> bool:

@@ -17,7 +17,7 @@ from syncjob.core.ports import Known
 from syncjob.core.questions import together
 from syncjob.sources import keyset, proof
 from syncjob.sources.keyset import Seen
-from syncjob.sources.names import ROOT, Names, ask_names, names_call, read_names
+from syncjob.sources.names import ROOT, Names, ask_names, names_call, read_names, without_names
 from syncjob.sources.payload import instant, listed, parsed, stamp, validated
 from syncjob.sources.tasks import Task, called, needed, record
 from syncjob.sources.teamwork_hidden import HIDDEN, PLACES, gone, is_open, is_told, is_where, place_call, place_of, read_place
@@ -31,8 +31,10 @@ VISIBLE = (
 SIDELOAD = (("include", "projects,tasklists,users,companies,teams,tags"),)
 ORDER = (("orderBy", "updatedat"), ("orderMode", "asc"), ("skipCounts", "true"))
 PAGE_SIZE, GLIMPSE_SIZE, FETCH_SIZE = 250, 500, 100
+FEWER, SMALLEST_SIZE = 5, 10
+"""By how much a page is made smaller that cannot be had, and how small it becomes at most."""
 GLIMPSE = (("fields[tasks]", "id,updatedAt,status,tasklistId,tagIds,tags"),)
-CARRIED = ("size", "directories")
+CARRIED = ("size", "directories", "unasked")
 """What a position keeps through a whole walk."""
 HORIZON = timedelta(days=150)
 """Answers to an older `updatedAfter` may be cut to the last six months, so older than this we ask for everything."""
@@ -55,6 +57,23 @@ class Teamwork:
         since = walk.since if walk.since and walk.started_at - walk.since < HORIZON else None
         return {"phase": "list", "after": stamp(since) if since else None, "page": 1}
 
+    def place(self, position: Mapping[str, Json]) -> str:
+        size = f":{position['size']}" if "size" in position else ""
+        return f"{position['section' if position['phase'] == 'names' else 'phase']}{size}"
+
+    def without(self, walk: Walk) -> tuple[Mapping[str, Json], bool] | None:
+        position = walk.position
+        match position["phase"]:
+            case "deleted":
+                return position, True  # a sweep finds what it would have told
+            case "names":
+                onward = without_names(position)
+            case "check":
+                onward = self._by_pages(walk, position["then"])
+            case _:
+                onward = _in_smaller_pages(position, PAGE_SIZE if walk.kind != "sweep" else GLIMPSE_SIZE)
+        return (onward, False) if onward else None
+
     # -- what to ask
 
     def page_call(self, walk: Walk, known: Known) -> Call:
@@ -76,7 +95,8 @@ class Teamwork:
         return self._list_call("list", position, after)
 
     def _list_call(self, name: str, position: Mapping[str, Json], filters: tuple[tuple[str, str], ...]) -> Call:
-        paging = (("page", str(position["page"])), ("pageSize", str(PAGE_SIZE)))
+        size = position.get("size", PAGE_SIZE) if name == "list" else PAGE_SIZE
+        paging = (("page", str(position["page"])), ("pageSize", str(size)))
         refused = (400,) if position["page"] > 1 else ()
         return Call(name, f"{ROOT}/tasks.json", filters + VISIBLE + SIDELOAD + ORDER + paging, position, accept=refused)
 
@@ -139,7 +159,7 @@ class Teamwork:
             return self._read_fetch(walk, call, tasks, rejected, name_of, known)
         if sections := name_of.unnamed(call.about, reread=walk.reread):
             return Page(names=name_of.sideloaded, position=ask_names(sections, call.about))
-        names = name_of.learned
+        names = name_of.learned(call.about.get("unasked", ()))
         records, left_out = self._records(tasks, name_of, known)
         if call.name == "deleted":
             gone = tuple(found for found in records if found.gone)
@@ -178,12 +198,15 @@ class Teamwork:
 
     def _continue(self, walk: Walk, position: Mapping[str, Json], seen: Seen, known: Known) -> tuple[Mapping[str, Json], bool]:
         """Where the list goes on after a page, and whether the source said that this was its end."""
-        carried = {name: position[name] for name in CARRIED if name in position}
         asked = {name: value for name, value in position.items() if name != "named"}
         onward, complete = keyset.onward(asked, seen, known.sighted(walk.id, TASKS, seen.keys))
         if complete and walk.kind == "changes":
             onward, complete = {"phase": "deleted", "after": stamp(walk.since) if walk.since else None, "page": 1}, False
-        return {**carried, **onward}, complete
+        return {**_carried(position), **onward}, complete
+
+    def _by_pages(self, walk: Walk, position: Mapping[str, Json]) -> Mapping[str, Json]:
+        """The walk from its beginning, by page numbers alone."""
+        return {**_carried(position), **self.begin(walk), "pass": 1, "fresh": 0, "whole": True}
 
     def _read_check(self, walk: Walk, call: Call, answer: Answer) -> Page:
         """Why a page did not show the row that it continues from."""
@@ -196,7 +219,7 @@ class Teamwork:
         if not moved and about["then"].get("whole"):
             raise Incomplete("teamwork.tasks: the list does not show a task that exists", hint="the next run tries again")
         if not moved:
-            return Page(position={**self.begin(walk), "pass": 1, "fresh": 0, "whole": True})
+            return Page(position=self._by_pages(walk, about["then"]))
         then = {name: value for name, value in about["then"].items() if name not in ("from", "from_stamp")}
         return Page(position=then)
 
@@ -239,7 +262,7 @@ class Teamwork:
         asked = call.about["keys"]
         again = tuple(Want("look_up", TASKS, key, walk=walk.id) for key in asked if key not in here)
         settled = tuple(("fetch", key) for key in asked)
-        return Page(records + left_out, rejected=rejected, wants=again, settled=settled, names=name_of.learned)
+        return Page(records + left_out, rejected=rejected, wants=again, settled=settled, names=name_of.learned())
 
     def _read_look_up(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
         """Whether a task that a list showed is there: only its own page, deleted ones hidden, proves that."""
@@ -330,6 +353,20 @@ def _hidden_call(want: Want, known: Known) -> Call:
     control = known.control(want.walk, TASKS, 0) if seen else None
     about = {**want.about, "key": want.key, "seen": seen, "control": control}
     return _ids_call("hidden", [want.key, *([control] if control else [])], () if seen else HIDDEN[way], about)
+
+
+def _carried(position: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: position[name] for name in CARRIED if name in position}
+
+
+def _in_smaller_pages(position: Mapping[str, Json], size: int) -> Mapping[str, Json] | None:
+    """The same step of a list in smaller pages, from its first one; None: they are small already."""
+    fewer = position.get("size", size) // FEWER
+    if fewer < SMALLEST_SIZE:
+        return None
+    kept = {name: position[name] for name in ("phase", "after", "from", "from_stamp", "whole") if name in position}
+    passing = {"pass": 1, "fresh": 0} if position.get("whole") else {}
+    return {**_carried(position), **kept, **passing, "page": 1, "size": fewer}
 
 
 def _differs(task: Task, row: Row, tags: Mapping[str, Json]) -> bool:

@@ -73,7 +73,7 @@ def _grow(connection: sa.Connection) -> None:
             index.create(connection, checkfirst=True)
 
 
-MIGRATIONS: list[Callable[[sa.Connection], None]] = [_first_tables, _grow, _grow]
+MIGRATIONS: list[Callable[[sa.Connection], None]] = [_first_tables, _grow, _grow, _grow]
 """Each brings the file one version up. They are never edited once released: a change of tables is a new entry, `_grow` again
 where it only adds something."""
 

@@ -99,6 +99,7 @@ walks = sa.Table(
     sa.Column("empty", Boolean, nullable=False, default=False, server_default=sa.false()),  # it met nothing at all
     sa.Column("verdicts", JSON(none_as_null=True)),
     sa.Column("process_after", Time),
+    sa.Column("tries", Integer, nullable=False, default=0, server_default="0"),
     sa.Column("unread", Text),
     sa.Column("wrong", Text),
     sa.Column("error", Text),

@@ -69,6 +69,7 @@ class History:
         self.outcome = Outcome(seed)
         self._say, self._log = say, hashlib.sha256()
         self._quiet = False
+        self._usual = _rule(self._lot)
         self.sandbox.before_request.append(self._before_request)
 
     def run(self) -> Outcome:
@@ -132,9 +133,8 @@ class History:
         if Random(f"base {self.plan.seed}").random() < AIRTABLE_SHARE:
             self.machine.add_airtable()
         self.machine.local.offset = self.plan.offset
-        self.sandbox.faults.rules.append(_rule(self._lot))
-        for _ in range(self.plan.cycles):
-            self._between()
+        for cycle in range(self.plan.cycles):
+            self._between(cycle)
             self._cycle(self._rhythm())
             if self.outcome.violations:
                 return
@@ -143,7 +143,7 @@ class History:
     def _rhythm(self) -> Rhythm:
         return Rhythm(POLL, SWEEP if SWEEPS else None, full_asked=self.rng.random() < 0.1, sweep_asked=SWEEPS and self.rng.random() < 0.2)
 
-    def _between(self) -> None:
+    def _between(self, cycle: int) -> None:
         """What happens until the next cycle: changes, waits, clocks set anew, backups, disasters."""
         self.clock.at += self.rng.choice(WAITS)
         for _ in range(self.rng.randrange(int(self.plan.changes) + 1)):
@@ -155,7 +155,7 @@ class History:
         if self.rng.random() < 0.1 and self.plan.offset:
             self.machine.local.offset = self.rng.choice((0, 30, -30, 3600, -3600, 2 * DAYS))
             self.note(f"clock set to {self.machine.local.offset:+}")
-        self._routes()
+        self._routes(cycle)
         if self.rng.random() < 0.2:
             self._back_up()
         if self.rng.random() < self.plan.disasters:
@@ -164,9 +164,13 @@ class History:
             self.machine.stop()
             self.machine.add_sqlite("later")
 
-    def _routes(self) -> None:
+    def _routes(self, cycle: int) -> None:
         """Now and then a whole route answers 404 for some cycles, or all lists have less in them than there is."""
-        del self.sandbox.faults.rules[1:]
+        self.sandbox.faults.rules[:] = [self._usual]
+        if self.plan.stuck and self.plan.stuck_from <= cycle < self.plan.stuck_from + self.plan.stuck_for:
+            face, path, query, kind = self.plan.stuck
+            self.sandbox.faults.rules.insert(0, _rule(lambda: self._strike(kind), face, path, query))
+            self.note(f"{face} never answers {path} {query}: {kind}")
         is_lost = bool(self.plan.fault_rate) and self.rng.random() < 0.06
         if self._outages.random() < self.plan.outages:
             kind, face = self.plan.kinds[0], self._outages.choice(self.plan.faces)
@@ -270,8 +274,8 @@ def _hide(sandbox: Sandbox, share: float, rng: Random) -> None:
             sandbox.world.missive.revoke_access(key)
 
 
-def _rule(lot: Callable[[], Fault | None], face: str | None = None, path: str | None = None) -> Rule:
-    return Rule(None, face, path, lot=lot)
+def _rule(lot: Callable[[], Fault | None], face: str | None = None, path: str | None = None, query: str | None = None) -> Rule:
+    return Rule(None, face, path, lot=lot, query=query)
 
 
 def play(seed: int, say: Callable[[str], None] = lambda line: None, *, everywhere: bool = False) -> Outcome:

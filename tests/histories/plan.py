@@ -21,6 +21,16 @@ SWEEPS = True
 NET_SHARE, POSTGRES_SHARE, THREAD_SHARE, HIDDEN_SHARE = 0.03, 0.05, 0.3, 0.05
 """Of the histories, how many have what takes longer, short pages of messages, and pages that what one may not see makes shorter. Drawn
 apart, so that the others stay what they are."""
+STUCK_SHARE = 0.15
+"""Of the histories, how many have a page that cannot be had for some cycles, whatever else can. Drawn apart, too."""
+STUCK = {
+    "teamwork": (
+        ("", "deletedOnly=true"), (r"/(tags|people|companies|teams)\.json$", ""), (r"/(projects|tasklists)\.json$", ""),
+        (r"/tasks\.json$", "^(?!ids=).*page=2"), (r"/tasks/\d+\.json$", "^hideDeleted=true$"), (r"/tasks\.json$", "updatedAfter="),
+    ),
+    "missive": (("", "trashed=true"), ("", "junked=true"), ("/conversations$", "all=true.*until="), ("/conversations$", "all=true")),
+}  # fmt: skip
+"""Such pages, as path and query."""
 LISTS = r"/tasks\.json$|/conversations$"
 BY_ID = r"/tasks/\d+\.json|/messages/|/conversations/[0-9a-f-]+$"
 
@@ -48,6 +58,9 @@ class Plan:
     crashes: float = 0.0  # the share of cycles with a crash in them
     disasters: float = 0.0  # the share of cycles before which something is set back or lost
     outages: float = 0.0  # the share of cycles in which every list answers something else
+    stuck: tuple[str, ...] = ()  # a page that cannot be had: face, path, query, and what comes instead
+    stuck_from: int = 0  # since which cycle, for
+    stuck_for: int = 0  # so many cycles
     offset: float = 0.0
     share: float = 0.25
     tick: float = 0.2
@@ -92,7 +105,7 @@ def draw(seed: int) -> Plan:
     )  # fmt: skip
     if not cut:
         plan = _with_hidden(_with_short_pages(plan, Random(f"threads {seed}")), Random(f"hidden {seed}"))
-    return _with_whims(plan, Random(f"whims {seed}"))  # drawn apart, so that the others stay what they are
+    return _with_whims(_with_stuck(plan, Random(f"stuck {seed}")), Random(f"whims {seed}"))  # drawn apart, so that the others stay
 
 
 def _with_whims(plan: Plan, rng: Random) -> Plan:
@@ -132,6 +145,14 @@ def _with_hidden(plan: Plan, rng: Random) -> Plan:
         return plan
     gaps, pages = {"missive_permission_shortens": True}, {"missive": {"LIST_LIMIT": rng.choice((3, 4)), "BODIES": 4}}
     return replace(plan, switches=replace(plan.switches, **gaps), turned=plan.turned | gaps, hidden=0.4, pages={**plan.pages, **pages})
+
+
+def _with_stuck(plan: Plan, rng: Random) -> Plan:
+    if rng.random() >= STUCK_SHARE:
+        return plan
+    face = rng.choice(plan.faces)
+    stuck = face, *rng.choice(STUCK[face]), rng.choice((Kind.ERROR_HTML, Kind.TOO_LARGE, Kind.LOGIN_PAGE, Kind.EMPTY_OBJECT))
+    return replace(plan, stuck=stuck, stuck_from=rng.randrange(3), stuck_for=rng.choice((2, 4, 6, 12)), cycles=max(plan.cycles, 7))
 
 
 def _few(rng: Random, most: int) -> int:

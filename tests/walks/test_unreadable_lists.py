@@ -1,0 +1,224 @@
+"""A page that fails whenever it is asked for keeps nothing waiting but what only it would tell, and never makes anything look deleted."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from syncjob.core.errors import SyncjobError, Transient
+from syncjob.core.model import EMAILS, TASKS
+from syncjob.sandbox import Fault, Switches
+from syncjob.sources import missive, teamwork
+
+from .bench import Bench
+
+STREAMS = {"teamwork": TASKS, "missive": EMAILS}
+FAULTS = ("500 html", "403", "login page")
+OPTIONAL = [
+    ("missive", "trashed=true", "changes:trashed"),
+    ("missive", "junked=true", "changes:junked"),
+    ("teamwork", "deletedOnly=true", "changes:deleted"),
+]
+"""Whose list, how it is asked for, and the letter that tells of it."""
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, seed=4, tasks=60, conversations=60)
+    bench.run()
+    yield bench
+    bench.close()
+
+
+def cycles(bench: Bench, name: str, count: int, *, sweep: bool = False) -> list[str]:
+    """So many cycles; what each said. None of them makes anything look deleted that is there."""
+    bench.parts[name]._rhythm = replace(bench.rhythm, sweep_asked=sweep)
+    told = []
+    for _ in range(count):
+        change(bench, name)
+        try:
+            bench.cycle(name)
+            told.append("")
+        except SyncjobError as error:
+            told.append(error.message)
+        assert falsely_deleted(bench) == set()
+    return told
+
+
+def falsely_deleted(bench: Bench) -> set[str]:
+    truth = bench.sandbox.truth.tasks().keys() | bench.sandbox.truth.emails().keys()
+    return {row.key for row in bench.feed() if row.deleted_at} & truth
+
+
+def change(bench: Bench, name: str) -> None:
+    """Something new, so that a poll has something to find."""
+    if name == "teamwork":
+        bench.sandbox.world.teamwork.edit_task(int(min(bench.sandbox.truth.tasks())), name=f"edited at {bench.clock.at}")
+    else:
+        bench.sandbox.world.missive.add_message(min(email["thread_id"] for email in bench.sandbox.truth.emails().values()))
+
+
+def letters(bench: Bench) -> list[str]:
+    with sqlite3.connect(bench.folder / "mirror.db") as connection:
+        return [key for (key,) in connection.execute("SELECT key FROM dead_letters ORDER BY key")]
+
+
+def checkpoint(bench: Bench, name: str) -> datetime:
+    with bench.store.read() as tx:
+        return tx.walks.stream(STREAMS[name])["checkpoint"]
+
+
+def delete_one(bench: Bench, name: str) -> str:
+    """Delete what was deleted in no other way before."""
+    if name == "teamwork":
+        key = max(bench.sandbox.truth.tasks())
+        bench.sandbox.world.teamwork.delete_task(int(key))
+        return key
+    key = max(email["thread_id"] for email in bench.sandbox.truth.emails().values())
+    bench.sandbox.world.missive.trash(key)
+    return key
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("name", "query", "letter"), OPTIONAL)
+def test_a_list_that_a_walk_can_do_without_holds_nothing(bench: Bench, name: str, query: str, letter: str, fault: str) -> None:
+    bench.sandbox.faults.always("", Fault(fault), face=name, query=query)
+    before = checkpoint(bench, name)
+    told = cycles(bench, name, 9)
+    assert [bool(each) for each in told[-4:]] == [False] * 4
+    assert letters(bench) == [letter]
+    assert checkpoint(bench, name) > before
+    what = "task" if name == "teamwork" else "email"
+    assert bench.differences_of(what) == []
+
+    delete_one(bench, name)
+    cycles(bench, name, 4, sweep=True)  # which needs the list of what is in the trash no more than a poll does
+    assert bench.differences_of(what) == []
+
+    bench.sandbox.faults.clear()
+    cycles(bench, name, 2, sweep=True)
+    assert letters(bench) == []
+
+
+def test_an_outage_skips_nothing_and_asks_little(bench: Bench) -> None:
+    bench.sandbox.faults.always("", Fault("500 html"))
+    for name in STREAMS:
+        before = bench.requests(name)
+        assert all(cycles(bench, name, 8))
+        assert bench.requests(name) - before <= 8 * 2
+    assert letters(bench) == []
+    bench.sandbox.faults.clear()
+    bench.settle()
+    assert bench.differences() == []
+
+
+def test_a_list_that_fails_for_a_while_is_asked_again(bench: Bench) -> None:
+    bench.sandbox.faults.always("", Fault("500 html"), query="deletedOnly=true")
+    assert all(cycles(bench, "teamwork", 2))
+    assert letters(bench) == []
+    delete_one(bench, "teamwork")
+    bench.sandbox.faults.clear()
+    assert cycles(bench, "teamwork", 2) == ["", ""]
+    assert bench.differences_of("task") == []
+
+
+@pytest.mark.parametrize("kind", ["changes", "sweep", "full"])
+def test_pages_that_are_too_much_for_a_server_become_smaller(bench: Bench, kind: str) -> None:
+    for number in range(30):
+        bench.sandbox.world.teamwork.edit_task(int(sorted(bench.sandbox.truth.tasks())[number]), name=f"edited {number}")
+        bench.clock.at += 1
+    bench.sandbox.faults.always(r"/tasks\.json", Fault("500 html"), query=r"^(?!ids=).*pageSize=(250|500|100)\b")
+    bench.rhythm = replace(bench.rhythm, sweep_asked=kind == "sweep", full_asked=kind == "full")
+    bench.reopen()
+    told = [bool(each) for each in cycles(bench, "teamwork", 9)]
+    assert told[:2] == [True] * 2
+    assert not told[-1]
+    assert bench.differences_of("task") == []
+    assert bench.walks(TASKS)[-1]["complete"]
+
+
+@pytest.mark.parametrize(("name", "path", "query"), [("missive", "/conversations$", "until="), ("teamwork", r"/tasks\.json", "page=2")])
+def test_what_a_poll_can_read_does_not_wait_for_a_page_that_it_cannot(
+    bench: Bench, name: str, path: str, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(missive, "LIST_LIMIT", 5)
+    monkeypatch.setattr(teamwork, "PAGE_SIZE", 5)
+    for key in sorted({email["thread_id"] for email in bench.sandbox.truth.emails().values()})[:9]:
+        bench.sandbox.world.missive.add_message(key)
+        bench.clock.at += 1
+    for key in sorted(bench.sandbox.truth.tasks())[:9]:
+        bench.sandbox.world.teamwork.edit_task(int(key), name="edited")
+    before = checkpoint(bench, name)
+    bench.sandbox.faults.always(path, Fault("500 html"), face=name, query=query)
+    told = cycles(bench, name, 5)
+    assert all(told[:2])
+    assert told[3:] == ["", ""]
+    incomplete = [walk for walk in bench.walks(STREAMS[name]) if walk["finished_at"] and walk["error"]]
+    assert len(incomplete) >= 3
+    assert "was not read to the end" in incomplete[-1]["error"]
+    assert checkpoint(bench, name) == before
+    newest = max(bench.sandbox.world.missive.conversations.values(), key=lambda each: each.last_activity_at) if name == "missive" else None
+    if newest:
+        shown = {email["thread_id"] for email in bench.held(EMAILS).values()}
+        assert newest.id in shown
+        assert not any(newest.id in line for line in bench.differences_of("email"))
+    assert letters(bench) == [f"changes:{'all' if newest else 'list'}"]
+
+    bench.sandbox.faults.clear()
+    cycles(bench, name, 2)
+    assert bench.differences_of("task" if name == "teamwork" else "email") == []
+    assert letters(bench) == []
+    assert checkpoint(bench, name) != before
+
+
+def test_a_first_load_takes_in_what_it_can_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(missive, "LIST_LIMIT", 5)
+    bench = Bench(tmp_path, conversations=20)
+    bench.sandbox.faults.always("/conversations$", Fault("500 html"), query="until=")
+    for _ in range(6):
+        with suppress(Transient):
+            bench.cycle("missive")
+    assert len({email["thread_id"] for email in bench.held(EMAILS).values()}) == 5
+    bench.sandbox.faults.clear()
+    bench.settle("missive")
+    assert bench.differences_of("email") == []
+    assert [walk["complete"] for walk in bench.walks(EMAILS) if walk["kind"] == "full"] == [True]
+    bench.close()
+
+
+@pytest.mark.parametrize(("section", "holds"), [("tags", False), ("people", False), ("companies", False), ("projects", True)])
+def test_a_directory_that_always_fails_leaves_names_out_and_holds_nothing(tmp_path: Path, section: str, holds: bool) -> None:
+    bench = Bench(tmp_path, tasks=30, switches=Switches(teamwork_sideloads="absent"))
+    bench.sandbox.faults.always(rf"/{section}\.json", Fault("500 html"))
+    told = [bool(each) for each in cycles(bench, "teamwork", 6)]
+    assert told[-1] is holds
+    assert bool(bench.held(TASKS)) is not holds
+    bench.sandbox.faults.clear()
+    bench.rhythm = replace(bench.rhythm, full_asked=True)
+    bench.reopen()
+    cycles(bench, "teamwork", 2)
+    assert bench.differences_of("task") == []
+    assert letters(bench) == []
+    bench.close()
+
+
+def test_a_task_whose_own_page_always_fails_stops_no_list_that_continues_from_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teamwork, "PAGE_SIZE", 5)
+    keys = sorted(bench.sandbox.truth.tasks())[:12]
+    for key in keys:
+        bench.clock.at += 5
+        bench.sandbox.world.teamwork.edit_task(int(key), name="edited")
+    bench.clock.at += 61
+    while "from" not in (position := bench.walks(TASKS)[-1]["position"]):
+        bench.parts["teamwork"].step()
+    bench.sandbox.world.teamwork.edit_task(int(position["from"]), name="moved")
+    bench.sandbox.faults.always(rf"/tasks/{position['from']}\.json", Fault("500 html"))
+    assert [bool(each) for each in cycles(bench, "teamwork", 4)] == [True, True, False, False]
+    assert bench.differences_of("task") == []
+    assert bench.walks(TASKS)[-1]["complete"]
