@@ -13,7 +13,7 @@ from pathlib import Path
 
 from syncjob.absorb import NO_DATE, conclude, finish
 from syncjob.broken import absorb_or_set_aside, absorb_together
-from syncjob.core.errors import ConfigError, Incomplete, Later, SyncjobError, Transient, Unforeseen
+from syncjob.core.errors import ConfigError, Incomplete, Later, SyncjobError, Transient, Unforeseen, Unreliable
 from syncjob.core.model import Answer, Call, Walk, WalkKind, Want
 from syncjob.core.ports import Clock, Source
 from syncjob.core.steps import Absorb, Ask, Begin, Conclude, Finish, Identify, Rest, Rhythm, Standing, Turn, back_off, next_step
@@ -275,10 +275,10 @@ def identify(source: Source, ask: Callable[[Call], Answer]) -> list[Answer]:
 
 
 def check_clock(answer: Answer, now: datetime) -> None:
-    """The first answer's `Date` becomes the checkpoint, so it must be there and believable. Raises Transient."""
+    """The first answer's `Date` becomes the checkpoint, so it must be there and believable. Raises Unreliable."""
     if answer.date is None or abs(answer.date - now) > TRUSTED_SKEW:
         said = f"{answer.date:%Y-%m-%d %H:%M} UTC" if answer.date else "nothing"
-        raise Transient(
+        raise Unreliable(
             f"the server says that it is {said}, this machine says {now:%Y-%m-%d %H:%M} UTC",
             hint="set this machine's clock; if it is right, the server (or a proxy before it) is wrong: the next run tries again",
         )

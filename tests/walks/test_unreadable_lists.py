@@ -126,6 +126,12 @@ def test_a_list_that_fails_for_a_while_is_asked_again(bench: Bench) -> None:
     assert bench.differences_of("task") == []
 
 
+def test_a_clock_that_is_wrong_is_told_of_in_every_cycle(bench: Bench) -> None:
+    bench.sandbox.faults.always("", Fault("date skewed", hours=30))
+    assert all("the server says that it is" in told for name in STREAMS for told in cycles(bench, name, 6))
+    assert letters(bench) == []
+
+
 @pytest.mark.parametrize("kind", ["changes", "sweep", "full"])
 def test_pages_that_are_too_much_for_a_server_become_smaller(bench: Bench, kind: str) -> None:
     for number in range(30):
