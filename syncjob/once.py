@@ -153,7 +153,7 @@ def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report, began:
 def _tell_dead(new: Mapping[str, int], report: Report) -> bool:
     """Say which parts gave up on records for the first time; whether there were any."""
     for part, count in new.items():
-        what = "1 record was" if count == 1 else f"{number(count)} records were"
+        what = "1 record or list was" if count == 1 else f"{number(count)} records or lists were"
         report.problem(part, Rejected(f"{what} put aside; all else went on", hint="to see why: python -m syncjob dead list"))
     return bool(new)
 

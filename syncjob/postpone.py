@@ -101,11 +101,12 @@ class Postponed:
         if (tries < MOST_TRIES and not is_known) or (onward is None and walk.kind != "changes") or not self._is_answering():
             raise error
         position, listed = onward or (walk.position, True)
+        letter = Rejection(walk.stream, place, f"a page of this list always fails: {error.message}", "")
         with self._store.begin() as tx:
-            tx.walks.update(walk.id, position=dict(position), listed=listed, tries=0)
+            tx.walks.update(walk.id, position=dict(position), listed=listed)  # where the next page fails, too, it is no other trouble
             if onward is None:
-                tx.walks.update(walk.id, wrong=f"its list was not read to the end, and what follows there waits: {error.message}")
-            tx.letters.bury(self._source.name, [Rejection(walk.stream, place, error.message, "")], walk=walk.id, now=now)
+                tx.walks.update(walk.id, wrong=f"a page of its list always fails, and what follows there waits: {error.message}")
+            tx.letters.bury(self._source.name, [letter], walk=walk.id, now=now)
 
     def _is_answering(self) -> bool:
         """Whether the source says at least whose key it is."""

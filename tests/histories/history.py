@@ -23,6 +23,8 @@ from tests.postgres import new_database, own_postgres
 from tests.walks.bench import Clock, Crash, new_folder
 
 MOST_CRASHES = 4
+MOST_MEANWHILE = 500
+"""Of one cycle: a world that always changes faster than it can be read would keep it busy for ever."""
 AIRTABLE_SHARE = 0.2
 """Of the histories, how many also fill an Airtable base. Drawn apart, so that the others stay what they are."""
 PATIENT_CYCLES = 40
@@ -68,7 +70,7 @@ class History:
         self.judge = Judge(self.machine, self.chronicle)
         self.outcome = Outcome(seed)
         self._say, self._log = say, hashlib.sha256()
-        self._quiet = False
+        self._quiet, self._meanwhile = False, 0
         self._usual = _rule(self._lot)
         self.sandbox.before_request.append(self._before_request)
 
@@ -100,7 +102,8 @@ class History:
 
     def _before_request(self, request: Request) -> None:
         self.clock.at += self.plan.tick
-        if not self._quiet and self.rng.random() < self.plan.meanwhile:
+        if not self._quiet and self.rng.random() < self.plan.meanwhile and self._meanwhile < MOST_MEANWHILE:
+            self._meanwhile += 1
             self._change()
         self.note(f"   ask {request.path[:90]} {dict(request.params).get('until') or dict(request.params).get('updatedAfter') or ''}")
 
@@ -207,6 +210,7 @@ class History:
         crashes = self.rng.randint(1, MOST_CRASHES) if not self._quiet and self.rng.random() < self.plan.crashes else 0
         if self.machine.store is None or allow or rhythm.full_asked or rhythm.sweep_asked or self.rng.random() < 0.5:
             self.machine.stop()
+        self._meanwhile = 0
         self.note("cycle" + " full" * rhythm.full_asked + " sweep" * rhythm.sweep_asked + " allow" * allow)
         while True:
             self.machine.fuse.blows_at = self.machine.fuse.points + self.rng.randint(1, 60) if crashes > 0 else None
