@@ -61,8 +61,8 @@ class Postponed:
         want = wants[0]
         if isinstance(error, Forbidden) or want.kind in self._answered:
             return True
-        if want.kind not in self._source.witnesses or want.walk is None:
-            return LIST in self._answered and want.kind not in PROOF
+        if want.kind not in {*self._source.witnesses, *PROOF} or want.walk is None:
+            return LIST in self._answered
         if len(wants) == 1 and want.tries + 1 >= MOST_TRIES and self._has_witness(want, want.walk):
             self._answered.add(want.kind)
         return want.kind in self._answered
@@ -75,11 +75,11 @@ class Postponed:
                 known, walk = KnownTo(tx, self._source.name), tx.walks.get(walk_id)
                 met = [known.control(walk_id, want.stream, want.tries + more) for more in (0, 1)]
                 others = [key for key in met if key and key != want.key]
-                for row in known.rows(want.stream, others[:1]).values():
-                    about = self._source.witnesses[want.kind](row)
-                    call = self._source.want_call([Want(want.kind, want.stream, row.key, about, walk_id)], known)
-            if not others:
-                return False
+                about, rows = self._source.witnesses.get(want.kind), known.rows(want.stream, others[:1]).values()
+                witnesses = [Want(want.kind, want.stream, row.key, about(row), walk_id) for row in rows if about]
+                call = self._source.want_call(witnesses, known) if witnesses else None
+            if call is None:  # of a proof where all are gone, or else its control failed, and the next try takes another one
+                return not others and want.kind in PROOF and self._is_answering()
             answer = self._ask(call, walk.kind)
             with self._store.read() as tx:
                 self._source.read(walk, call, answer, KnownTo(tx, self._source.name))

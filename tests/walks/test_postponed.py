@@ -500,6 +500,25 @@ def test_a_control_for_which_the_source_only_has_errors_gives_way_to_another_one
     bench.close()
 
 
+@pytest.mark.parametrize(("name", "what"), [("teamwork", "task"), ("missive", "email")])
+def test_where_all_is_gone_one_for_which_the_source_only_has_errors_keeps_no_sweep_from_ending(
+    tmp_path: Path, name: str, what: str
+) -> None:
+    bench = Bench(tmp_path)
+    for _ in range(2):
+        bench.sandbox.world.teamwork.add_task("one")
+        bench.sandbox.world.missive.add_conversation(2)
+        bench.clock.at += 60
+    bench.run()
+    poison, gone = gone_in(bench, what)
+    never_answered(bench, name, lambda call: call.name == "proof" and poison in call.path)
+    assert swept(bench, name) == [True]
+    assert poison in {key for _, key in dead(bench)}
+    with bench.store.read() as tx:
+        assert {each.key for each in tx.walks.held((TASKS, CONVERSATIONS))} == {gone}  # nothing was left to compare it with
+    bench.close()
+
+
 def test_a_batch_with_some_that_failed_often_is_halved_all_the_same(bench: Bench) -> None:
     bench.run("missive")
     emails, now = bench.held(EMAILS), bench.clock.now()
