@@ -17,7 +17,7 @@ from syncjob.core.steps import Rest
 from syncjob.destinations import MOST_BYTES, AirtableFiles, Lost, NotTaken
 from syncjob.http.download import DownloadError
 from syncjob.store import LedgerOf, Store
-from syncjob.store.files import LONGEST_WAIT
+from syncjob.store.files import LONGEST_WAIT, MOST_TRIES
 
 NAME = "attachments"
 PAGE, TOGETHER, OUTAGE = 500, 10, 3
@@ -243,7 +243,7 @@ class FilesPart:
         return True
 
     def _later(self, each: Wanted, error: str, **more: Json) -> None:
-        wait = min(LONGEST_WAIT, FIRST_WAIT * 2**each.tries)
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(each.tries, MOST_TRIES))
         with self._store.begin() as tx:
             tx.files.set(each.attachment, tries=each.tries + 1, not_before=self._clock.now() + wait, error=error, **more)
 

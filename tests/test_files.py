@@ -322,6 +322,50 @@ def test_later_and_later(base: Desk) -> None:
     assert datetime.fromisoformat(not_before) - datetime.now(UTC) > timedelta(minutes=4)
 
 
+def set_tries(desk: Desk, tries: int) -> None:
+    """As if so many days had passed without success."""
+    with closing(sqlite3.connect(desk.folder / "state" / "mirror.db")) as mirror, mirror:
+        mirror.execute("UPDATE files SET tries = ?, not_before = NULL", [tries])
+
+
+@pytest.mark.parametrize("where", ["desk", "base"])
+def test_a_file_that_fails_for_months_stops_nothing(where: str, request: pytest.FixtureRequest) -> None:
+    desk: Desk = request.getfixturevalue(where)
+    email = desk.mail(desk.item(filename="never"), desk.item(filename="second"))
+    desk.sandbox.faults.always("never", Fault(Kind.ERROR_EMPTY), face="files")
+    desk.once()
+    set_tries(desk, 500)
+    assert desk.once().exit == 0
+    set_tries(desk, 500)
+    desk.sandbox.faults.clear()
+    assert desk.once().exit == 0
+    kept = desk.shown(email) if where == "base" else [row for row in desk.rows().values() if row["sha256"]]
+    assert len(kept) == 2
+
+
+def test_the_file_of_an_email_that_is_gone_is_not_asked_for_for_ever(desk: Desk) -> None:
+    def links() -> int:
+        return sum(f"/messages/{email}" in asked.path for asked in desk.sandbox.log)
+
+    email = desk.mail(desk.item())
+    desk.sandbox.faults.always("attachments", Fault(Kind.ERROR_EMPTY), face="files")
+    desk.once()
+    desk.world.trash(desk.world.messages[email].conversation_id)
+    desk.once()
+    desk.hurry()
+    before = desk.downloads()
+    desk.once()
+    assert desk.downloads() > before, "a mail in the trash may still have its file"
+    set_tries(desk, 10)
+    before = links()
+    desk.once()
+    assert links() == before
+    desk.sandbox.faults.clear()
+    desk.world.untrash(desk.world.messages[email].conversation_id)
+    desk.once()
+    assert desk.kept()
+
+
 @pytest.mark.parametrize("count", [1, 12])
 def test_messages_out_of_reach_keep_no_other_file_waiting(desk: Desk, count: int) -> None:
     """Nor do more of them than are asked for together."""

@@ -14,6 +14,8 @@ from syncjob.store.ready import Connection, Ready
 from syncjob.store.tables import files, ledger, rows
 
 LONGEST_WAIT = timedelta(days=1)
+MOST_TRIES = 10
+"""How often the file of a deleted email is asked for: of those in the trash it can still be had."""
 COLUMNS = [files.c[name] for name in Wanted.__dataclass_fields__]
 KEPT = Ready(sa.select(files.c.attachment, files.c.sha256).where(among(files.c.attachment), files.c.sha256.is_not(None)))
 
@@ -57,14 +59,14 @@ class Files:
 
     def to_keep(self, now: datetime, most: int, *, limit: int) -> list[Wanted]:
         """Those to download now, at most so many. `most`: larger ones are not tried again."""
-        mine = files.c.sha256.is_(None), sa.or_(files.c.over.is_(None), files.c.over < most), _may(now)
+        mine = files.c.sha256.is_(None), sa.or_(files.c.over.is_(None), files.c.over < most), *_may(now)
         return self._found(sa.select(*COLUMNS).where(*mine).order_by(files.c.tries, files.c.attachment).limit(limit))
 
     def to_show(self, destination: str, now: datetime, *, limit: int) -> list[tuple[Wanted, str]]:
         """Those to put into a record of this destination now, with the record's id."""
         record = (ledger.c.destination == destination) & (ledger.c.stream == EMAILS) & (ledger.c.key == files.c.email)
         undone = sa.or_(files.c.stage != "done", files.c.record.is_distinct_from(ledger.c.record))
-        query = sa.select(*COLUMNS, ledger.c.record).join(ledger, record).where(undone, _may(now))
+        query = sa.select(*COLUMNS, ledger.c.record).join(ledger, record).where(undone, *_may(now))
         found = self._connection.execute(query.order_by(files.c.tries, files.c.attachment).limit(limit))
         return [(Wanted(*each[:-1]), each[-1]) for each in found]
 
@@ -101,7 +103,9 @@ class Files:
         return [Wanted(*each) for each in self._connection.execute(query)]
 
 
-def _may(now: datetime) -> sa.ColumnElement[bool]:
-    """Also where it would have to wait longer than anything does: that was noted while this machine's clock was ahead."""
-    time = files.c.not_before
-    return sa.or_(time.is_(None), time <= now, time > now + LONGEST_WAIT)
+def _may(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """Those for which it is time, also where they would have to wait longer than anything does: that was noted while this machine's
+    clock was ahead. Those of deleted emails only for a while."""
+    time, email = files.c.not_before, (rows.c.stream == EMAILS) & (rows.c.key == files.c.email)
+    is_live = sa.exists().where(email, rows.c.deleted_at.is_(None))
+    return sa.or_(time.is_(None), time <= now, time > now + LONGEST_WAIT), sa.or_(files.c.tries < MOST_TRIES, is_live)
