@@ -70,6 +70,7 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
     for stream, keys in by_stream([*shown.intersection(live), *page.sighted]).items():
         tx.walks.spare(walk.id if walk else None, stream, keys)
         tx.letters.spare(source.name, stream, keys)
+    _spare_heirs([each for each in page.records if each.gone is None], source, tx)
     tx.letters.bury(source.name, page.rejected, walk=walk.id if walk else None, now=now)
     tx.walks.settle(source.name, page.settled)
     tx.letters.answer(source.name, page.settled)
@@ -82,6 +83,16 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
         _advance(page, leaf, walk, plan, source, tx)
         if walk.kind == "sweep":
             _count_late(page, rows, walk.stream, tx)
+
+
+def _spare_heirs(shown: Sequence[Record], source: Source, tx: Tx) -> None:
+    """Take back the deletions of messages that were to go with a conversation, and for no reason of their own, when that is there."""
+    parents = {record.key: record for record in shown if record.stream == CONVERSATIONS}
+    doomed = tx.walks.doomed_under(source.stream, parents) if parents else {}
+    rows = tx.mirror.rows(source.stream, doomed).values() if doomed else ()
+    heirs = [source.inherit(parents[row.parent or ""], replace(row, deleted_why=doomed[row.key])) for row in rows]
+    if kept := [heir.key for heir in heirs if heir and heir.gone is None]:
+        tx.walks.keep(source.stream, kept)
 
 
 def _told(plan: Plan) -> list[Change]:

@@ -49,7 +49,8 @@ def read_thread(walk: Walk | None, call: Call, answer: Answer, known: Known, pro
     messages, rejected = validated(Message, raws, EMAILS)
     found = [each for each in messages if not each.draft and each.sent is not None]
     rows = known.rows(EMAILS, [each.id for each in found])
-    records, sighted, wants = _sort_out(walk, found, rows, about, _outside(found, rows, known, process_after))
+    is_live = any(row.deleted_at for row in rows.values()) and _is_live(key, known)
+    records, sighted, wants = _sort_out(walk, found, rows, about, _outside(found, rows, known, process_after), is_live=is_live)
     seen = sorted({*about["seen"], *(each.id for each in found), *(each.key for each in rejected)})
     says_why = len(raws) >= THREAD_LIMIT and (bool(records or wants) or _has_its_count(about, known))
     times = [each.sent for each in found if each.sent is not None] + times_of(rejected, "delivered_at", "created_at")
@@ -69,9 +70,10 @@ def read_thread(walk: Walk | None, call: Call, answer: Answer, known: Known, pro
 
 
 def _sort_out(
-    walk: Walk | None, found: Iterable[Message], rows: Mapping[str, Row], about: Mapping[str, Json], outside: Set[str]
+    walk: Walk | None, found: Iterable[Message], rows: Mapping[str, Row], about: Mapping[str, Json], outside: Set[str], *, is_live: bool
 ) -> tuple[list[Record], list[tuple[str, str]], list[Want]]:
-    """Messages of a list as: out of scope or moved here, equal, and to be read."""
+    """Messages of a list as: out of scope or moved here, equal, and to be read. `is_live`: nothing of it is deleted for the
+    conversation's sake."""
     records: list[Record] = []
     sighted: list[tuple[str, str]] = []
     wants: list[Want] = []
@@ -81,7 +83,7 @@ def _sort_out(
         row = rows.get(message.id)
         if message.id in outside:
             records.append(Record(EMAILS, message.id, None, message.version(), parent=conversation))
-        elif _must_read(message, row, conversation, seen, reread=reread):
+        elif _must_read(message, row, conversation, seen, reread=reread) or (row and row.deleted_at and is_live):
             wants.append(body(message.id, conversation, walk.id if walk else None, relisted=about.get("relisted", False)))
         else:
             sighted.append((EMAILS, message.id))
@@ -148,6 +150,11 @@ def _noted(about: Mapping[str, Json], key: str, known: Known, *, whole: bool, sh
     else:
         mark = "" if whole or about.get("whole") else BELOW
     return version + mark if version else version
+
+
+def _is_live(key: str, known: Known) -> bool:
+    row = known.rows(CONVERSATIONS, [key]).get(key)
+    return row is not None and row.deleted_at is None
 
 
 def _is_doubtful(walk: Walk, key: str, known: Known) -> bool:

@@ -13,7 +13,7 @@ from syncjob.core.model import PROOF, Change, Json, Walk, Want
 from syncjob.core.questions import FAR
 from syncjob.store.mirror import among, bound
 from syncjob.store.ready import Connection, Ready
-from syncjob.store.tables import IS_PENDING, deletions, sightings, sources, streams, walks, wants
+from syncjob.store.tables import IS_PENDING, deletions, rows, sightings, sources, streams, walks, wants
 
 WALK_COLUMNS = [walks.c[name] for name in Walk.__dataclass_fields__]
 PENDING = "pending"
@@ -103,14 +103,16 @@ SETTLE = Ready(
 _COUNTS = [sa.func.count().filter(sightings.c.verdict == verdict).label(verdict) for verdict in RANK]  # GROUP BY would hold them all
 FORGET_SIGHTINGS = Ready(sightings.delete().where(sightings.c.walk == sa.bindparam("walk_")))
 VERDICTS = Ready(sa.select(*_COUNTS).where(sightings.c.walk == sa.bindparam("walk"), sightings.c.stream == sa.bindparam("stream")))
-PENDING_ELSEWHERE = sightings.delete().where(IS_PENDING, sightings.c.walk.is_distinct_from(sa.bindparam("walk_")))
-LEAVE = Ready(PENDING_ELSEWHERE.where(sightings.c.stream == sa.bindparam("stream_"), among(sightings.c.key)))
-SPARE = tuple(
-    Ready(statement.where(table.c.stream == sa.bindparam("stream_"), among(table.c.key)))
-    for table, statement in (
-        (deletions, deletions.delete()),
-        (wants, wants.delete().where(sa.or_(*(wants.c.kind == step for step in PROOF)))),
-        (sightings, PENDING_ELSEWHERE),
+KEEP = Ready(deletions.delete().where(deletions.c.stream == sa.bindparam("stream_"), among(deletions.c.key)))
+LEAVE = Ready(
+    sightings.delete().where(
+        IS_PENDING, sightings.c.walk.is_distinct_from(sa.bindparam("walk_")), sightings.c.stream == sa.bindparam("stream_"),
+        among(sightings.c.key),
+    )
+)  # fmt: skip
+UNDOUBT = Ready(
+    wants.delete().where(
+        wants.c.stream == sa.bindparam("stream_"), among(wants.c.key), sa.or_(*(wants.c.kind == step for step in PROOF))
     )
 )
 TAKE_OVER = Ready(
@@ -125,6 +127,11 @@ GOING = Ready(
     sa.select(deletions.c.key, deletions.c.why, deletions.c.at).where(
         deletions.c.stream == sa.bindparam("stream"), ~deletions.c.held, among(deletions.c.key)
     )
+)
+DOOMED_UNDER = Ready(
+    sa.select(deletions.c.key, deletions.c.why)
+    .join(rows, sa.and_(rows.c.stream == deletions.c.stream, rows.c.key == deletions.c.key))
+    .where(deletions.c.stream == sa.bindparam("stream"), among(rows.c.parent))
 )
 STREAM = Ready(streams.select().where(streams.c.stream == sa.bindparam("stream")))
 SOURCE = Ready(sources.select().where(sources.c.source == sa.bindparam("source")))
@@ -298,7 +305,7 @@ class Walks:
 
     def spare(self, walk: int | None, stream: str, keys: Collection[str]) -> None:
         """Take back deletions and suspicions of keys that were shown live since; other walks need no verdict on them any more."""
-        for statement in SPARE:
+        for statement in (KEEP, UNDOUBT, LEAVE):
             self._connection.execute(statement, {"walk_": walk, "stream_": stream, "keys": bound(keys)})
 
     def doomed(self, walk: Walk) -> Sequence[Any]:
@@ -310,6 +317,14 @@ class Walks:
         """Which of these keys are proven to be gone, and not held: why, and since when."""
         found = self._connection.execute(GOING, {"stream": stream, "keys": bound(keys)})
         return {key: (why, at) for key, why, at in found}
+
+    def doomed_under(self, stream: str, parents: Collection[str]) -> dict[str, str]:
+        """Which of the rows under these parents are proven to be gone, held or not, and why."""
+        return dict(self._connection.execute(DOOMED_UNDER, {"stream": stream, "keys": bound(parents)}))
+
+    def keep(self, stream: str, keys: Collection[str]) -> None:
+        """Take back the deletions of these keys, held or not."""
+        self._connection.execute(KEEP, {"stream_": stream, "keys": bound(keys)})
 
     def held(self, streams: Collection[str]) -> Sequence[Any]:
         """The deletions of these streams that wait for a person's word, as in `doomed`."""

@@ -1,10 +1,13 @@
 """A task that comes back is live again only once that is proven: by a later stamp, or by its own page. A mail comes with its thread."""
 
+import sqlite3
+from collections import Counter
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
+from syncjob.core.model import CONVERSATIONS, EMAILS, Change, Record, Walk
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Request, Switches
 from syncjob.sandbox.missive.world import MissiveWorld
@@ -26,7 +29,7 @@ def test_a_restored_task_comes_back_however_its_stamp_behaves(tmp_path: Path, mo
     bench.rhythm = Rhythm(POLL, full_asked=True)
     bench.reopen()
     bench.cycle("teamwork")
-    assert bench.differences_of("tasks") == []
+    assert bench.differences_of("task") == []
     bench.close()
 
 
@@ -100,4 +103,56 @@ def test_mails_come_back_when_the_conversation_that_was_shown_as_a_stub_is_shown
         bench.reopen()
         bench.settle("missive")
         assert bench.differences_of("email") == []
+    bench.close()
+
+
+def test_deletions_that_are_held_go_with_their_conversation_when_it_is_out_of_the_trash_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, conversations=3)
+    world = bench.sandbox.world.missive
+    key = world.add_conversation(40)
+    bench.run("missive")
+    world.trash(key)
+    bench.settle("missive")
+    assert held(bench) == {EMAILS: 40, CONVERSATIONS: 1}
+    world.untrash(key)
+    bench.cycle("missive")
+    assert held(bench) == {}
+    assert bench.differences_of("email") == []
+    bench.close()
+
+
+def held(bench: Bench) -> dict[str, int]:
+    with bench.store.read() as tx:
+        return dict(Counter(each.stream for each in tx.walks.held([EMAILS, CONVERSATIONS])))
+
+
+def test_a_mail_that_is_held_to_be_gone_itself_stays_so_when_its_conversation_is_shown(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, conversations=8)
+    bench.run("missive")
+    key, email = min((row["thread_id"], key) for key, row in bench.held(EMAILS).items())
+    bench.sandbox.world.missive.delete_message(email)
+    with bench.store.begin() as tx:
+        poll = tx.walks.begin(Walk(0, EMAILS, "changes", None, None, {}, bench.clock.now(), 1, listed=True), live=1)
+        tx.walks.doom(poll, [Change("deleted", Record(EMAILS, email, {}), "", None, "not found")], observed=10**6)
+        tx.walks.hold(poll.id)
+        tx.walks.update(poll.id, finished_at=bench.clock.now())
+    bench.sandbox.world.missive.add_message(key)
+    with patch("syncjob.sources.missive_threads.suspects", return_value=[]):
+        bench.cycle("missive")
+    assert held(bench) == {EMAILS: 1}
+    bench.close()
+
+
+def test_a_mail_that_was_deleted_with_its_conversation_comes_back_when_that_lists_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, conversations=4)
+    bench.run("missive")
+    thread, key = min((row["thread_id"], key) for key, row in bench.held(EMAILS).items())
+    with sqlite3.connect(bench.folder / "mirror.db") as connection:  # as a version before this one could leave it
+        connection.execute("UPDATE rows SET deleted_at = '2026-09-01T00:00:00.000000Z', deleted_why = 'trashed' WHERE key = ?", [key])
+        connection.execute("UPDATE streams SET live = live - 1 WHERE stream = ?", [EMAILS])
+    connection.close()
+    bench.reopen()
+    bench.sandbox.world.missive.add_message(thread)
+    bench.cycle("missive")
+    assert bench.differences_of("email") == []
     bench.close()
