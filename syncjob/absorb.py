@@ -8,9 +8,10 @@ from typing import Any
 from syncjob.core.diff import diff, doubts
 from syncjob.core.errors import Incomplete, Transient, Unreliable
 from syncjob.core.guard import too_many
-from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS, UNPROVEN, Change, Gone, Page, Plan, Record, Row, Verb, Walk, Want
+from syncjob.core.model import CONVERSATIONS, EMAILS, LISTS, TASKS, UNPROVEN, Change, Gone, Page, Plan, Record, Row, Verb, Walk, Want
 from syncjob.core.ports import Source
 from syncjob.spool import Leaf, Spool
+from syncjob.store.letters import of_list
 from syncjob.store.mirror import by_stream
 from syncjob.store.store import KnownTo, Store, Tx
 from syncjob.store.walks import PENDING
@@ -86,13 +87,15 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
 
 
 def _spare_heirs(shown: Sequence[Record], source: Source, tx: Tx) -> None:
-    """Take back the deletions of messages that were to go with a conversation, and for no reason of their own, when that is there."""
+    """Take back the deletions of messages that were to go with a conversation, and for no reason of their own, when that is there.
+    It is listed again: one of them may have gone all the same, and nothing else would ask."""
     parents = {record.key: record for record in shown if record.stream == CONVERSATIONS}
     doomed = tx.walks.doomed_under(source.stream, parents) if parents else {}
     rows = tx.mirror.rows(source.stream, doomed).values() if doomed else ()
     heirs = [source.inherit(parents[row.parent or ""], replace(row, deleted_why=doomed[row.key])) for row in rows]
-    if kept := [heir.key for heir in heirs if heir and heir.gone is None]:
-        tx.walks.keep(source.stream, kept)
+    if kept := [heir for heir in heirs if heir and heir.gone is None]:
+        tx.walks.keep(source.stream, [heir.key for heir in kept])
+        tx.mirror.set_versions([(CONVERSATIONS, heir.parent or "", "") for heir in kept])
 
 
 def _told(plan: Plan) -> list[Change]:
@@ -134,8 +137,8 @@ def _advance(page: Page, leaf: Leaf, walk: Walk, plan: Plan, source: Source, tx:
     if page.position is not None:
         values |= {"position": dict(page.position), "listed": page.complete, "tries": 0}
         place = source.place(walk.position)
-        if page.complete or source.place(page.position) != place:  # this list can be read to its end
-            tx.letters.unbury(source.name, walk.stream, [f"{walk.kind}:{place}"])
+        if page.complete or source.place(page.position) != place:
+            tx.letters.unbury(source.name, LISTS, [of_list(walk, place)])
     if page.unread:
         values["unread"] = page.unread
     if page.wrong:

@@ -58,6 +58,7 @@ class SourcePart:
         step = next_step(now, standing, self._rhythm)
         match step:
             case Rest():
+                self._postponed.tell_of_lists()
                 if self._not_before is None or now >= self._not_before:
                     self._failures = 0
                 self._postponed.tell(waiting=bool(standing.waiting))
@@ -86,6 +87,8 @@ class SourcePart:
         return None
 
     def _turn(self, walk: Walk) -> None:
+        if self._postponed.goes_without(walk, self._clock.now()):
+            return
         with self._store.read() as tx:
             call = self.source.page_call(walk, KnownTo(tx, self.name))
         if leaf := self._fetch(call, walk):

@@ -8,7 +8,7 @@ from typing import Any
 
 from syncjob.build import DESTINATIONS, SOURCES
 from syncjob.core.errors import ConfigError, Rejected, SyncjobError, worst
-from syncjob.core.model import Json
+from syncjob.core.model import LISTS, Json
 from syncjob.delivery import DestinationPart
 from syncjob.drive import WallClock
 from syncjob.lock import hold
@@ -57,11 +57,12 @@ def shape(value: Json) -> Json:
 
 
 def drop(settings: Settings, part: str, key: str, report: Report) -> None:
-    """Forget a letter. Its record is left as it is until it changes. Raises ConfigError when there is none."""
+    """Forget a letter. Its record is left as it is until it changes; a list is asked for again. Raises ConfigError when there is none."""
     with hold(settings.state / "lock", what="dead drop"), known_store(settings) as store, store.begin() as tx:
         for letter in _found(tx, part, key):
             tx.letters.forget(letter)
-    report.line(f"{part} {key}: forgotten; the record is left as it is until it changes")
+    then = "the list is asked for again" if letter.stream == LISTS else "the record is left as it is until it changes"
+    report.line(f"{part} {key}: forgotten; {then}")
 
 
 def retry(settings: Settings, part: str | None, key: str | None, report: Report, stop: threading.Event) -> int:
@@ -71,7 +72,7 @@ def retry(settings: Settings, part: str | None, key: str | None, report: Report,
     """
     if part in SOURCES:
         raise ConfigError(
-            f"{part} is a source: its dead letters heal by themselves when the record changes",
+            f"{part} is a source: its dead letters heal by themselves when the record changes, or the list can be read",
             hint="to read every record again now: python -m syncjob once --full-resync",
         )
     with hold(settings.state / "lock", what="dead retry"), known_store(settings) as store:

@@ -128,9 +128,8 @@ def _tell(settings: Settings, job: Job, outcome: Outcome, report: Report, began:
             held[stream] = waiting["count"]
             if waiting["count"]:
                 report.problem(stream, told(waiting["count"], waiting["rows"], waiting["titles"]))
-            for walk in walks:
-                if walk["error"]:
-                    report.problem(stream, SyncjobError(walk["error"]))
+            for error in dict.fromkeys(walk["error"] for walk in walks if walk["error"]):
+                report.problem(stream, SyncjobError(error))
         exits += [4] * any(held.values())
         exits += [3] * _tell_dead(tx.letters.new(began), report)
         destinations = {
@@ -154,7 +153,7 @@ def _tell_dead(new: Mapping[str, int], report: Report) -> bool:
     """Say which parts gave up on records for the first time; whether there were any."""
     for part, count in new.items():
         what = "1 record or list was" if count == 1 else f"{number(count)} records or lists were"
-        report.problem(part, Rejected(f"{what} put aside; all else went on", hint="to see why: python -m syncjob dead list"))
+        report.problem(part, Rejected(f"{what} put aside", hint="to see why: python -m syncjob dead list"))
     return bool(new)
 
 

@@ -2,16 +2,20 @@
 far as a walk can get on without it."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from syncjob.core.errors import Forbidden, SyncjobError
-from syncjob.core.model import PROOF, Answer, Call, Rejection, Verb, Walk, WalkKind, Want
-from syncjob.core.ports import Source
+from syncjob.core.errors import Forbidden, Limited, SyncjobError
+from syncjob.core.model import LISTS, PROOF, Answer, Call, Rejection, Verb, Walk, WalkKind, Want
+from syncjob.core.ports import Source, Without
 from syncjob.core.questions import MOST_TRIES, after_failure
+from syncjob.store.letters import of_list
 from syncjob.store.store import KnownTo, Store, Tx
 
 OUTAGE = 3
 LIST = "list"
+LISTS_WAIT = timedelta(minutes=15)
+"""How long a walk is led past a list that cannot be read, without asking for it."""
+UNREAD = "its list could not be read to the end, and what follows there waits"
 WAITING = "some of its questions failed and wait; the next walk asks them again"
 
 
@@ -27,10 +31,12 @@ class Postponed:
         self._answered: set[str] = set()
         self._in_a_row = 0
         self._error: SyncjobError | None = None
+        self._unread: SyncjobError | None = None
 
     def new_cycle(self) -> None:
         """What the source answered before proves nothing from here on."""
         self._answered.clear()
+        self._unread = None
 
     def answered(self, wants: Sequence[Want]) -> None:
         """These were answered."""
@@ -87,34 +93,67 @@ class Postponed:
             return False
         return answer.status == 200
 
+    def goes_without(self, walk: Walk, now: datetime) -> bool:
+        """Whether a walk was led past a list that it can do without, and that could not be read a short while ago."""
+        onward = self._source.without(walk)
+        if onward.is_needed or not self._is_behind(onward, walk):
+            return False
+        with self._store.read() as tx:
+            seen = tx.letters.last_at(self._source.name, LISTS, of_list(walk, self._source.place(walk.position)))
+        if seen is None or not timedelta() <= now - seen < LISTS_WAIT:
+            return False
+        with self._store.begin() as tx:
+            tx.walks.update(walk.id, position=dict(onward.position), listed=onward.is_end)
+        return True
+
     def page_failed(self, walk: Walk, error: SyncjobError, now: datetime) -> None:
         """Let a walk go on without a page that failed in three runs, or whose list did before, while the source answers other things.
 
-        A list that it cannot do without ends there where it is a poll's, so that what it has shown is taken in and the next poll
-        begins anew; its checkpoint stays. Raises the error if the page is to be asked for again.
+        A poll goes on even without the list that it is about: so what that has shown is taken in, and the next poll begins anew;
+        but its checkpoint stays, and `tell_of_lists` raises the error. Raises it at once if the same page is to be asked for again.
         """
-        place, tries = f"{walk.kind}:{self._source.place(walk.position)}", walk.tries + 1
+        if isinstance(error, Limited):
+            raise error  # that says nothing of a page
+        name, key, tries = self._source.name, of_list(walk, self._source.place(walk.position)), walk.tries + 1
         with self._store.begin() as tx:
+            is_known = tx.letters.last_at(name, LISTS, key) is not None
             tx.walks.update(walk.id, tries=tries)
-            is_known = bool(tx.letters.find(self._source.name, place))
-        onward = self._source.without(walk)
-        if (tries < MOST_TRIES and not is_known) or (onward is None and walk.kind != "changes") or not self._is_answering():
+        if tries < MOST_TRIES and not is_known:
             raise error
-        position, listed = onward or (walk.position, True)
-        letter = Rejection(walk.stream, place, f"a page of this list always fails: {error.message}", "")
+        if not self._is_answering():
+            with self._store.begin() as tx:
+                tx.walks.update(walk.id, tries=0)  # an outage says nothing of a page either
+            raise error
+        smaller = None if is_known or isinstance(error, Forbidden) else self._source.in_smaller_pages(walk)
+        onward = Without(smaller) if smaller else self._source.without(walk)
+        is_over = onward.is_needed and walk.kind == "changes"
         with self._store.begin() as tx:
-            tx.walks.update(walk.id, position=dict(position), listed=listed)  # where the next page fails, too, it is no other trouble
-            if onward is None:
-                tx.walks.update(walk.id, wrong=f"a page of its list always fails, and what follows there waits: {error.message}")
-            tx.letters.bury(self._source.name, [letter], walk=walk.id, now=now)
+            tx.walks.update(walk.id, position=dict(onward.position), listed=onward.is_end)  # `tries` stays, until a page is answered
+            if is_over:
+                tx.walks.update(walk.id, wrong=UNREAD)
+            if onward.is_needed or self._is_behind(onward, walk):
+                tx.letters.bury(name, [Rejection(LISTS, key, f"it cannot be read: {error.message}", "")], walk=walk.id, now=now)
+        if is_over:
+            self._unread = error
+        elif onward.is_needed:
+            raise error
+
+    def _is_behind(self, onward: Without, walk: Walk) -> bool:
+        return onward.is_end or self._source.place(onward.position) != self._source.place(walk.position)
 
     def _is_answering(self) -> bool:
-        """Whether the source says at least whose key it is."""
+        """Whether the source says at least whose key it is, or that it does not say."""
         call = self._source.identity_call([])
         try:
-            return call is not None and self._ask(call, "changes").status == 200
+            return call is not None and self._ask(call, "changes") is not None
         except SyncjobError:
             return False
+
+    def tell_of_lists(self) -> None:
+        """Raise, once, why a poll's list could not be read, when nothing else is due."""
+        error, self._unread = self._unread, None
+        if error:
+            raise error
 
     def tell(self, *, waiting: bool) -> None:
         """Raise the newest error, once: at an outage, or when nothing else is due and something still waits."""

@@ -4,6 +4,7 @@ SyncjobError        something went wrong                                        
   ConfigError       only the user can mend it                                       exit 2
   Transient         try again later: network, 5xx, a locked database               exit 3
     Forbidden       403: access is missing now, it may come back
+    Limited         429, time after time: somebody else may use the key
   Unwritable        this machine cannot keep what it got: a full disk, a lock       exit 3
   Later             nothing is wrong: the budget, or the vendor, says "not before"  exit 0
   Rejected          this record will never be accepted as it is: a dead letter      exit 3
@@ -43,6 +44,10 @@ class Transient(SyncjobError):
 
 class Forbidden(Transient):
     """Access was refused."""
+
+
+class Limited(Transient):
+    """Too many requests."""
 
 
 class Unwritable(SyncjobError):

@@ -19,6 +19,9 @@ TASKS, EMAILS, CONVERSATIONS = "teamwork.tasks", "missive.emails", "missive.conv
 ATTACHMENTS = "attachments"
 """No stream of a source: they travel in their email. Destinations that have a table of them call it so."""
 
+LISTS = "lists"
+"""Stands for a stream in dead letters of lists that cannot be read; their keys are the lists' names."""
+
 NOTHING: Mapping[str, Json] = {}
 
 SUSPECT, OPENED, CLAIM = PROOF = ("suspect", "opened", "claim")

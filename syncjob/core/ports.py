@@ -1,6 +1,7 @@
 """What the core asks of its edges."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -52,6 +53,15 @@ class Known(Protocol):
         """The kept look-up table of a section (`users`, `tags`, ...): id -> what was seen of it last. No keys: all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Without:
+    """Where a walk goes on behind a list that it cannot read; `is_end`: nowhere. `is_needed`: what only that list shows is missed."""
+
+    position: Mapping[str, Json]
+    is_end: bool = False
+    is_needed: bool = False
+
+
 class Source(Protocol):
     """A vendor, as decisions: which call comes next, and what an answer says. Nothing here does I/O."""
 
@@ -71,11 +81,13 @@ class Source(Protocol):
         """The next page of a walk."""
 
     def place(self, position: Mapping[str, Json]) -> str:
-        """Which list a walk is at, and in pages of which size, if those are smaller than usual."""
+        """The name of the list that a walk is at."""
 
-    def without(self, walk: Walk) -> tuple[Mapping[str, Json], bool] | None:
-        """Where a walk goes on that cannot have its next page: with smaller pages, or without a list that it can do without; and
-        whether its list ends there. None: it cannot go on."""
+    def without(self, walk: Walk) -> Without:
+        """Where a walk goes on that cannot have its next page."""
+
+    def in_smaller_pages(self, walk: Walk) -> Mapping[str, Json] | None:
+        """The same step of a walk's list in smaller pages; None: that cannot be done, or they are small enough."""
 
     def batches(self, wants: Sequence[Want]) -> Sequence[Sequence[Want]]:
         """What the next calls should ask, each a batch of a walk's wants (the oldest few of each kind). No call depends on what

@@ -162,7 +162,7 @@ def _go_on(walk: Walk, standing: Standing) -> Step | None:
     next page fails again and again, what it has shown does not wait for it.
     """
     asks = standing.asks.get(walk.id)
-    if not walk.listed and not (asks and walk.tries >= MOST_TRIES):
+    if not walk.listed and not (asks and walk.kind != "changes" and walk.tries >= MOST_TRIES):
         return Turn(walk)
     if asks:
         return Ask(walk, asks)

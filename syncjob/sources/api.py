@@ -20,7 +20,7 @@ from requests import exceptions
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from urllib3.exceptions import HTTPError, LocationValueError
 
-from syncjob.core.errors import ConfigError, Forbidden, Later, Transient
+from syncjob.core.errors import ConfigError, Forbidden, Later, Limited, Transient
 from syncjob.core.model import Answer, Call, WalkKind
 from syncjob.core.ports import Clock
 from syncjob.http import answers
@@ -204,7 +204,8 @@ class Api:
     def _give_up(self, state: RetryCallState) -> Never:
         failure, count = _failure(state), state.attempt_number
         hint = failure.hint.format(setting=self._url_setting)
-        raise Transient(f"{self._host}: {failure.what}; {count} {'try' if count == 1 else 'tries'}", hint=hint) from None
+        error = Limited if failure.paced else Transient
+        raise error(f"{self._host}: {failure.what}; {count} {'try' if count == 1 else 'tries'}", hint=hint) from None
 
 
 class _Again(Exception):

@@ -44,22 +44,23 @@ def onward(position: Mapping[str, Json], seen: Seen, met: Collection[str]) -> tu
     origin = position.get("from")
     if origin and position["page"] == 1 and not position.get("pass") and origin not in seen.keys and not _is_crowded(position, seen):
         return {"phase": "check", "id": origin, "stamp": position["from_stamp"], "then": position}, False
-    last = max(seen.stamps, default=None)
-    ended = seen.more is False or (seen.more is None and fresh == 0)
+    last, passing = max(seen.stamps, default=None), position.get("pass", 0)
+    beyond = last is not None and not position.get("whole") and _after(last) > (position["after"] or "")
+    repeats = not seen.keys or seen.keys[0] == position.get("first")  # by page numbers, what is known already may be read once more
+    ended = seen.more is False or (seen.more is None and (repeats if passing else fresh == 0 and not beyond))
     if not seen.keys and not ended:
         raise Incomplete("teamwork.tasks: an empty page that claims to have more behind it", hint="the next run goes on from here")
-    passing = position.get("pass", 0)
     order = _order(position, seen)
-    beyond = last is not None and not position.get("whole") and _after(last) > (position["after"] or "")
+    paging = {"order": order, "promised": seen.promised, "first": next(iter(seen.keys), None)}
     if not passing:
         if ended:
             return position, True
         if beyond and last:
             return _step(seen, last), False
-        return {**position, "page": 2, "pass": 1, "fresh": 0, "order": order, "promised": seen.promised}, False
+        return {**position, "page": 2, "pass": 1, "fresh": 0, **paging}, False
     fresh += position["fresh"]
     if not ended and not beyond:
-        return {**position, "page": position["page"] + 1, "fresh": fresh, "order": order, "promised": seen.promised}, False
+        return {**position, "page": position["page"] + 1, "fresh": fresh, **paging}, False
     quiet, enough = 0 if fresh else position.get("quiet", 0) + 1, 1 if position.get("whole") else QUIET_PASSES
     if passing == 1 or fresh or (order != position.get("before") and quiet < enough):
         return again({**position, "before": order, "quiet": quiet}), False
@@ -69,7 +70,7 @@ def onward(position: Mapping[str, Json], seen: Seen, met: Collection[str]) -> tu
 def again(position: Mapping[str, Json]) -> Mapping[str, Json]:
     """The next pass over the pages of one step. Where that were too many, the run after this one takes the last two again."""
     done = position["pass"]
-    return {**position, "page": 1, "pass": done + 1 if done < MOST_PASSES else MOST_PASSES - 1, "fresh": 0, "order": ""}
+    return {**position, "page": 1, "pass": done + 1 if done < MOST_PASSES else MOST_PASSES - 1, "fresh": 0, "order": "", "first": None}
 
 
 def gave_up(asked: Mapping[str, Json], then: Mapping[str, Json]) -> str | None:

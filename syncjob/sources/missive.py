@@ -33,7 +33,7 @@ from syncjob.core.model import (
     Walk,
     Want,
 )  # fmt: skip
-from syncjob.core.ports import Known
+from syncjob.core.ports import Known, Without
 from syncjob.core.questions import together
 from syncjob.http.answers import largest_limit, vendor_text
 from syncjob.sources import proof
@@ -56,8 +56,6 @@ from syncjob.sources.payload import listed, parsed, times_of, validated
 from syncjob.sources.until import SMALLEST_LIMIT, as_time, onward, paging
 
 LIST_LIMIT, USERS_LIMIT, BODIES, THREADS = 50, 200, 10, 10
-FEWER = 5
-"""By how much a page is made smaller that cannot be had."""
 BODIES_BYTES = 4_000_000
 """Bodies are asked for together as long as all of them are not larger than that; a single one may be as large as any answer."""
 
@@ -88,14 +86,16 @@ class Missive:
         return {"box": "all", "then": others, "until": None, "limit": LIST_LIMIT}
 
     def place(self, position: Mapping[str, Json]) -> str:
-        limit = f":{position['limit']}" if position["limit"] < LIST_LIMIT else ""
-        return f"{position['box']}{limit}"
+        return f"list of {position['box']} conversations"
 
-    def without(self, walk: Walk) -> tuple[Mapping[str, Json], bool] | None:
-        position, fewer = walk.position, walk.position["limit"] // FEWER
-        if position["box"] != "all":
-            return _next_box(position)  # what is there is told from what is gone by a sweep's look-ups, too
-        return ({**position, "limit": fewer}, False) if fewer > SMALLEST_LIMIT and not position.get("probe") else None
+    def without(self, walk: Walk) -> Without:
+        if walk.position["box"] == "all" and walk.kind != "changes":
+            return Without(walk.position, is_needed=True)
+        position, is_end = _next_box(walk.position)  # of what is in the trash, a sweep's look-ups tell that it is
+        return Without(position, is_end=is_end, is_needed=walk.position["box"] == "all")
+
+    def in_smaller_pages(self, walk: Walk) -> Mapping[str, Json] | None:
+        return None
 
     # -- what to ask
 

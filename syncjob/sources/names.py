@@ -3,7 +3,7 @@
 https://apidocs.teamwork.com/docs/teamwork/endpoints-by-object/tasks/get-projects-api-v3-tasks-json (`include`)
 """
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Mapping, Set
 
 from syncjob.core.model import Answer, Call, Json, Page
 from syncjob.core.ports import Known
@@ -21,7 +21,6 @@ DIRECTORIES: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "teams": ("/teams.json", ()),
 }
 """Where names are asked for that no sideload brought."""
-DELETABLE = ("projects", "tasklists")
 REFUSALS = 3
 """How often a directory has to refuse before it counts as one that may not be read: whom it names then stay nameless."""
 
@@ -51,13 +50,12 @@ class Names:
         last, since it may have come back; for a walk that reads everything anew, once, for those that no sideload renews."""
         old = self._old - set(about.get("directories", ())) if reread else set()
         wanted = self.unknown.keys() | self.doubtful | old
-        # a list's project is known only once the list is: so there may be a second turn
-        return wanted - {*about.get("named", ()), *about.get("unasked", ())}
+        return wanted - set(about.get("named", ()))  # a list's project is known only once the list is: so there may be a second turn
 
-    def learned(self, unasked: Collection[str] = ()) -> Mapping[str, Mapping[str, Json]]:
-        """What this page taught, the nameless included, but for sections that nobody could be asked for."""
-        unknown = {section: ids for section, ids in self.unknown.items() if section not in unasked}
-        nameless: dict[str, dict[str, Json]] = {section: {id_: {} for id_ in ids} for section, ids in unknown.items()}
+    @property
+    def learned(self) -> Mapping[str, Mapping[str, Json]]:
+        """What this page taught, the nameless included."""
+        nameless: dict[str, dict[str, Json]] = {section: {id_: {} for id_ in ids} for section, ids in self.unknown.items()}
         return {section: {**self.sideloaded.get(section, {}), **nameless.get(section, {})} for section in {*self.sideloaded, *nameless}}
 
     def _fill(self, section: str, ids: set[str], known: Known) -> None:
@@ -97,21 +95,7 @@ def read_names(call: Call, answer: Answer) -> Page:
         more = has_more(payload) is True and first not in (None, call.about.get("first"))  # a page that comes again is the last one
     if more:
         return Page(names=names, position={**about, "page": about["page"] + 1, "first": first})
-    return Page(names=names, position=_next_section(about))
-
-
-def without_names(position: Mapping[str, Json]) -> Mapping[str, Json] | None:
-    """Go on without a directory, for the rest of a walk: those whom only it names stay without a name. None: it also says what is
-    deleted, and nothing else would."""
-    section, then = position["section"], position["then"]
-    if section in DELETABLE:
-        return None
-    return _next_section({**position, "then": {**then, "unasked": [*then.get("unasked", ()), section]}})
-
-
-def _next_section(about: Mapping[str, Json]) -> Mapping[str, Json]:
-    if not about["rest"]:
-        then: Mapping[str, Json] = about["then"]
-        return then
-    first, *rest = about["rest"]
-    return {"phase": "names", "section": first, "rest": rest, "page": 1, "then": about["then"]}
+    if about["rest"]:
+        first, *rest = about["rest"]
+        return Page(names=names, position={**about, "section": first, "rest": rest, "page": 1})
+    return Page(names=names, position=about["then"])

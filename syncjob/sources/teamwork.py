@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 
 from syncjob.core.errors import Incomplete, Transient
 from syncjob.core.model import OPENED, SUSPECT, TASKS, UNPROVEN, Answer, Call, Json, Page, Record, Rejection, Row, Walk, Want
-from syncjob.core.ports import Known
+from syncjob.core.ports import Known, Without
 from syncjob.core.questions import together
 from syncjob.sources import keyset, proof
 from syncjob.sources.keyset import Seen
-from syncjob.sources.names import ROOT, Names, ask_names, names_call, read_names, without_names
+from syncjob.sources.names import ROOT, Names, ask_names, names_call, read_names
 from syncjob.sources.payload import instant, listed, parsed, stamp, validated
 from syncjob.sources.tasks import Task, called, needed, record
 from syncjob.sources.teamwork_hidden import HIDDEN, PLACES, gone, is_open, is_told, is_where, place_call, place_of, read_place
@@ -34,7 +34,8 @@ PAGE_SIZE, GLIMPSE_SIZE, FETCH_SIZE = 250, 500, 100
 FEWER, SMALLEST_SIZE = 5, 10
 """By how much a page is made smaller that cannot be had, and how small it becomes at most."""
 GLIMPSE = (("fields[tasks]", "id,updatedAt,status,tasklistId,tagIds,tags"),)
-CARRIED = ("size", "directories", "unasked")
+DELETED = "list of deleted tasks"
+CARRIED = ("size", "directories")
 """What a position keeps through a whole walk."""
 HORIZON = timedelta(days=150)
 """Answers to an older `updatedAfter` may be cut to the last six months, so older than this we ask for everything."""
@@ -58,21 +59,21 @@ class Teamwork:
         return {"phase": "list", "after": stamp(since) if since else None, "page": 1}
 
     def place(self, position: Mapping[str, Json]) -> str:
-        size = f":{position['size']}" if "size" in position else ""
-        return f"{position['section' if position['phase'] == 'names' else 'phase']}{size}"
+        return DELETED if position.get("then", position)["phase"] == "deleted" else "list of tasks"
 
-    def without(self, walk: Walk) -> tuple[Mapping[str, Json], bool] | None:
-        position = walk.position
-        match position["phase"]:
-            case "deleted":
-                return position, True  # a sweep finds what it would have told
-            case "names":
-                onward = without_names(position)
-            case "check":
-                onward = self._by_pages(walk, position["then"])
-            case _:
-                onward = _in_smaller_pages(position, PAGE_SIZE if walk.kind != "sweep" else GLIMPSE_SIZE)
-        return (onward, False) if onward else None
+    def without(self, walk: Walk) -> Without:
+        position, is_page = walk.position, walk.position["phase"] == "list"
+        if self.place(position) == DELETED:
+            return Without(position, is_end=True)  # a sweep finds what it would have told
+        if position["phase"] == "check":
+            return Without(self._by_pages(walk, position["then"]))
+        if walk.kind == "changes":
+            return Without(self._deleted(walk), is_needed=True)
+        return Without(_anew(position) if is_page else position, is_needed=True)
+
+    def in_smaller_pages(self, walk: Walk) -> Mapping[str, Json] | None:
+        fewer = walk.position.get("size", GLIMPSE_SIZE if walk.kind == "sweep" else PAGE_SIZE) // FEWER
+        return {**_anew(walk.position), "size": fewer} if walk.position["phase"] == "list" and fewer >= SMALLEST_SIZE else None
 
     # -- what to ask
 
@@ -159,7 +160,7 @@ class Teamwork:
             return self._read_fetch(walk, call, tasks, rejected, name_of, known)
         if sections := name_of.unnamed(call.about, reread=walk.reread):
             return Page(names=name_of.sideloaded, position=ask_names(sections, call.about))
-        names = name_of.learned(call.about.get("unasked", ()))
+        names = name_of.learned
         records, left_out = self._records(tasks, name_of, known)
         if call.name == "deleted":
             gone = tuple(found for found in records if found.gone)
@@ -201,8 +202,12 @@ class Teamwork:
         asked = {name: value for name, value in position.items() if name != "named"}
         onward, complete = keyset.onward(asked, seen, known.sighted(walk.id, TASKS, seen.keys))
         if complete and walk.kind == "changes":
-            onward, complete = {"phase": "deleted", "after": stamp(walk.since) if walk.since else None, "page": 1}, False
+            return {**_carried(position), **self._deleted(walk)}, False
         return {**_carried(position), **onward}, complete
+
+    def _deleted(self, walk: Walk) -> Mapping[str, Json]:
+        """Behind its list, a poll reads what was deleted of late."""
+        return {"phase": "deleted", "after": stamp(walk.since) if walk.since else None, "page": 1}
 
     def _by_pages(self, walk: Walk, position: Mapping[str, Json]) -> Mapping[str, Json]:
         """The walk from its beginning, by page numbers alone."""
@@ -262,7 +267,7 @@ class Teamwork:
         asked = call.about["keys"]
         again = tuple(Want("look_up", TASKS, key, walk=walk.id) for key in asked if key not in here)
         settled = tuple(("fetch", key) for key in asked)
-        return Page(records + left_out, rejected=rejected, wants=again, settled=settled, names=name_of.learned())
+        return Page(records + left_out, rejected=rejected, wants=again, settled=settled, names=name_of.learned)
 
     def _read_look_up(self, walk: Walk | None, call: Call, answer: Answer, known: Known) -> Page:
         """Whether a task that a list showed is there: only its own page, deleted ones hidden, proves that."""
@@ -359,14 +364,10 @@ def _carried(position: Mapping[str, Json]) -> dict[str, Json]:
     return {name: position[name] for name in CARRIED if name in position}
 
 
-def _in_smaller_pages(position: Mapping[str, Json], size: int) -> Mapping[str, Json] | None:
-    """The same step of a list in smaller pages, from its first one; None: they are small already."""
-    fewer = position.get("size", size) // FEWER
-    if fewer < SMALLEST_SIZE:
-        return None
-    kept = {name: position[name] for name in ("phase", "after", "from", "from_stamp", "whole") if name in position}
-    passing = {"pass": 1, "fresh": 0} if position.get("whole") else {}
-    return {**_carried(position), **kept, **passing, "page": 1, "size": fewer}
+def _anew(position: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The same step of a list, from its first page, in pages of the usual size."""
+    kept = {name: position[name] for name in ("phase", "after", "from", "from_stamp", "whole", "directories") if name in position}
+    return {**kept, **({"pass": 1, "fresh": 0} if position.get("whole") else {}), "page": 1}
 
 
 def _differs(task: Task, row: Row, tags: Mapping[str, Json]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from syncjob.core.model import PROOF, Json, Rejection, Want
+from syncjob.core.model import PROOF, Json, Rejection, Walk, Want
 from syncjob.store.mirror import among, bound
 from syncjob.store.ready import Connection, Ready
 from syncjob.store.tables import dead_letters as table
@@ -41,6 +41,12 @@ GIVEN_UP = Ready(
         table.c.part == sa.bindparam("part"), table.c.kind == sa.bindparam("kind"), among(table.c.key)
     )
 )
+LAST_AT = Ready(sa.select(table.c.last_at).where(*(table.c[name] == sa.bindparam(name) for name in KEY)))
+
+
+def of_list(walk: Walk, place: str) -> str:
+    """The key of the letter of a list that cannot be read: a poll reads only its head."""
+    return place if walk.kind == "changes" else f"{place}, whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,11 @@ class Letters:
     def given_up(self, source: str, kind: str, keys: Collection[str]) -> dict[str, Mapping[str, Json]]:
         """Which of these keys a question of that kind was given up on for, and its `about`."""
         return dict(self._connection.execute(GIVEN_UP, {"part": source, "kind": kind, "keys": bound(keys)}))
+
+    def last_at(self, part: str, stream: str, key: str) -> datetime | None:
+        """When this letter was written last; None: there is none."""
+        found: datetime | None = self._connection.execute(LAST_AT, {"part": part, "stream": stream, "key": key}).scalar()
+        return found
 
     def questions(self, source: str, walk: int) -> list[Want]:
         """The questions that were given up on, to be asked again by a walk. Their letters stay until there is an answer."""

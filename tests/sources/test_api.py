@@ -21,7 +21,7 @@ from requests import exceptions
 from requests.structures import CaseInsensitiveDict
 from urllib3 import exceptions as url3
 
-from syncjob.core.errors import ConfigError, Forbidden, Later, SyncjobError, Transient
+from syncjob.core.errors import ConfigError, Forbidden, Later, Limited, SyncjobError, Transient
 from syncjob.core.model import Answer, Call
 from syncjob.http import answers
 from syncjob.http.limits import SHARES, Limiter, Window
@@ -315,11 +315,11 @@ def test_a_long_refusal_ends_the_step_and_holds_the_next_ones(
     assert (api.requests, api.refused) == (1, 1)
 
 
-def test_refused_again_and_again_is_transient(web: responses.RequestsMock, new_api: Callable[..., Api], clock: Clock) -> None:
+def test_refused_again_and_again_is_told_as_such(web: responses.RequestsMock, new_api: Callable[..., Api], clock: Clock) -> None:
     answer(web, 429, b"", Retry_After="1")
     api = new_api()
     error = failure(api)
-    assert type(error) is Transient
+    assert type(error) is Limited
     assert "too many requests; 5 tries" in error.message
     assert sum(clock.waits) == 4
     assert api.refused == 5

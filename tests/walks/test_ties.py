@@ -1,10 +1,11 @@
 """Any number of records with one timestamp: all of them, once; and where the API cannot show them, that is said."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from syncjob.core.errors import Unreliable
+from syncjob.core.errors import Transient, Unreliable
 from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Fault, Kind, Request, Switches
@@ -285,4 +286,32 @@ def test_pages_that_changed_faster_than_they_could_be_read_are_read_when_they_do
         bench.cycle("teamwork")
     assert bench.differences_of("task") == []
     assert not [walk for walk in bench.walks(TASKS) if not walk["finished_at"]]
+    bench.close()
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_list_of_short_pages_that_says_nothing_of_more_does_not_end_where_it_goes_on_from_a_task_that_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, answered: bool
+) -> None:
+    """Be it that its own page tells so, or that this one always fails and the list is read by page numbers."""
+    monkeypatch.setattr("syncjob.sandbox.teamwork.paging.MAX_PAGE_SIZE", 8)
+    bench = Bench(tmp_path, seed=4, tasks=60, switches=Switches(teamwork_meta=False))
+    bench.run("teamwork")
+    for key in sorted(bench.sandbox.truth.tasks())[:50]:
+        bench.sandbox.world.teamwork.edit_task(int(key), name="edited")
+        bench.clock.at += 30
+    bench.clock.at += 61
+    bench.parts["teamwork"].step()
+    while "from" not in bench.walks(TASKS)[-1]["position"]:
+        bench.parts["teamwork"].step()
+    bench.parts["teamwork"].step()
+    position = bench.walks(TASKS)[-1]["position"]
+    bench.sandbox.world.teamwork.edit_task(int(position["from"]), name="moved")
+    if not answered:
+        bench.sandbox.faults.always(rf"/tasks/{position['from']}\.json", Fault("500 html"))
+    for _ in range(3):
+        with suppress(Transient):
+            bench.cycle("teamwork", wait=0)
+    assert bench.walks(TASKS)[-1]["complete"]
+    assert bench.differences_of("task") == []
     bench.close()
