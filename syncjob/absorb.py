@@ -88,14 +88,14 @@ def _take_in(page: Page, leaf: Leaf, walk: Walk | None, source: Source, tx: Tx, 
 
 def _spare_heirs(shown: Sequence[Record], source: Source, tx: Tx) -> None:
     """Take back the deletions of messages that were to go with a conversation, and for no reason of their own, when that is there.
-    It is listed again: one of them may have gone all the same, and nothing else would ask."""
+    Those that nothing could be compared with may be their own: a person decides, or the next sweep."""
     parents = {record.key: record for record in shown if record.stream == CONVERSATIONS}
     doomed = tx.walks.doomed_under(source.stream, parents) if parents else {}
     rows = tx.mirror.rows(source.stream, doomed).values() if doomed else ()
-    heirs = [source.inherit(parents[row.parent or ""], replace(row, deleted_why=doomed[row.key])) for row in rows]
-    if kept := [heir for heir in heirs if heir and heir.gone is None]:
-        tx.walks.keep(source.stream, [heir.key for heir in kept])
-        tx.mirror.set_versions([(CONVERSATIONS, heir.parent or "", "") for heir in kept])
+    inherited = [replace(row, deleted_why=doomed[row.key]) for row in rows if doomed[row.key] != UNPROVEN]
+    heirs = [source.inherit(parents[row.parent or ""], row) for row in inherited]
+    if kept := [heir.key for heir in heirs if heir and heir.gone is None]:
+        tx.walks.keep(source.stream, kept)
 
 
 def _told(plan: Plan) -> list[Change]:
