@@ -18,8 +18,9 @@ from syncjob.build import APIS, DESTINATIONS, SOURCES
 from syncjob.core.errors import ConfigError, SyncjobError, Unwritable, worst
 from syncjob.core.model import Walk
 from syncjob.core.ports import Checked
-from syncjob.cycle import check_clock, check_identity, identify
+from syncjob.cycle import check_clock
 from syncjob.drive import WallClock
+from syncjob.identity import check_identity, identify
 from syncjob.report import Report, duration
 from syncjob.settings import Settings
 from syncjob.store import Store

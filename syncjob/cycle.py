@@ -13,10 +13,11 @@ from pathlib import Path
 
 from syncjob.absorb import NO_DATE, conclude, finish
 from syncjob.broken import absorb_or_set_aside, absorb_together
-from syncjob.core.errors import ConfigError, Incomplete, Later, SyncjobError, Transient, Unforeseen, Unreliable
+from syncjob.core.errors import Incomplete, Later, SyncjobError, Transient, Unforeseen, Unreliable
 from syncjob.core.model import Answer, Call, Walk, WalkKind, Want
 from syncjob.core.ports import Clock, Source
 from syncjob.core.steps import Absorb, Ask, Begin, Conclude, Finish, Identify, Rest, Rhythm, Standing, Turn, back_off, next_step
+from syncjob.identity import check_identity, identify
 from syncjob.postpone import Postponed, take_over
 from syncjob.spool import Leaf, Spool, UnknownLeaf, observation
 from syncjob.store.store import KnownTo, Store
@@ -82,6 +83,7 @@ class SourcePart:
             case Finish(walk):
                 finish(walk, self.source, self._store, now, share=self._share, allow=self._allow)
                 self.finished.append(walk.id)
+                self._postponed.finished(walk)
                 self._rhythm = _done(self._rhythm, walk)
                 self._leave_time(walk)
         return None
@@ -269,14 +271,6 @@ class SourcePart:
             self._postponed.answered(wants)
 
 
-def identify(source: Source, ask: Callable[[Call], Answer]) -> list[Answer]:
-    """The answers that tell whose key it is."""
-    answers: list[Answer] = []
-    while call := source.identity_call(answers):
-        answers.append(ask(call))
-    return answers
-
-
 def check_clock(answer: Answer, now: datetime) -> None:
     """The first answer's `Date` becomes the checkpoint, so it must be there and believable. Raises Unreliable."""
     if answer.date is None or abs(answer.date - now) > TRUSTED_SKEW:
@@ -284,15 +278,6 @@ def check_clock(answer: Answer, now: datetime) -> None:
         raise Unreliable(
             f"the server says that it is {said}, this machine says {now:%Y-%m-%d %H:%M} UTC",
             hint="set this machine's clock; if it is right, the server (or a proxy before it) is wrong: the next run tries again",
-        )
-
-
-def check_identity(identity: str, known: str | None) -> None:
-    """A mirror belongs to one user's view. Raises ConfigError when the key is another's."""
-    if known and known != identity:
-        raise ConfigError(
-            f"the key acts for {identity}, but the mirror was filled for {known}",
-            hint="use another SYNCJOB_STATE_DIR for it, or run `python -m syncjob once --full-resync --new-identity`",
         )
 
 

@@ -8,6 +8,7 @@ from syncjob.core.errors import Forbidden, Limited, SyncjobError
 from syncjob.core.model import LISTS, PROOF, Answer, Call, Rejection, Verb, Walk, WalkKind, Want
 from syncjob.core.ports import Source, Without
 from syncjob.core.questions import MOST_TRIES, after_failure
+from syncjob.identity import identify
 from syncjob.store.letters import of_list
 from syncjob.store.store import KnownTo, Store, Tx
 
@@ -31,12 +32,11 @@ class Postponed:
         self._answered: set[str] = set()
         self._in_a_row = 0
         self._error: SyncjobError | None = None
-        self._unread: SyncjobError | None = None
+        self._unread: tuple[int, SyncjobError] | None = None
 
     def new_cycle(self) -> None:
         """What the source answered before proves nothing from here on."""
         self._answered.clear()
-        self._unread = None
 
     def answered(self, wants: Sequence[Want]) -> None:
         """These were answered."""
@@ -100,14 +100,15 @@ class Postponed:
             return False
         with self._store.read() as tx:
             seen = tx.letters.last_at(self._source.name, LISTS, of_list(walk, self._source.place(walk.position)))
-        if seen is None or not timedelta() <= now - seen < LISTS_WAIT:
+        if not _is_fresh(seen, now):
             return False
         with self._store.begin() as tx:
             tx.walks.update(walk.id, position=dict(onward.position), listed=onward.is_end)
         return True
 
     def page_failed(self, walk: Walk, error: SyncjobError, now: datetime) -> None:
-        """Let a walk go on without a page that failed in three runs, or whose list did before, while the source answers other things.
+        """Let a walk go on without a page that failed in three runs, or whose list did before, while the source answers other things:
+        in smaller pages, or, where those fail as well, without that list, which then has a letter.
 
         A poll goes on even without the list that it is about: so what that has shown is taken in, and the next poll begins anew;
         but its checkpoint stays, and `tell_of_lists` raises the error. Raises it at once if the same page is to be asked for again.
@@ -116,25 +117,27 @@ class Postponed:
             raise error  # that says nothing of a page
         name, key, tries = self._source.name, of_list(walk, self._source.place(walk.position)), walk.tries + 1
         with self._store.begin() as tx:
-            is_known = tx.letters.last_at(name, LISTS, key) is not None
+            seen = tx.letters.last_at(name, LISTS, key)
             tx.walks.update(walk.id, tries=tries)
-        if tries < MOST_TRIES and not is_known:
+        if tries < MOST_TRIES and seen is None:
             raise error
         if not self._is_answering():
             with self._store.begin() as tx:
                 tx.walks.update(walk.id, tries=0)  # an outage says nothing of a page either
             raise error
-        smaller = None if is_known or isinstance(error, Forbidden) else self._source.in_smaller_pages(walk)
+        is_fresh = _is_fresh(seen, now)
+        smaller = None if is_fresh or isinstance(error, Forbidden) else self._source.in_smaller_pages(walk)
         onward = Without(smaller) if smaller else self._source.without(walk)
-        is_over = onward.is_needed and walk.kind == "changes"
+        is_behind, is_over = self._is_behind(onward, walk), onward.is_needed and walk.kind == "changes"
+        letter = Rejection(LISTS, key, f"it cannot be read: {error.message}", "")
         with self._store.begin() as tx:
-            tx.walks.update(walk.id, position=dict(onward.position), listed=onward.is_end)  # `tries` stays, until a page is answered
+            tx.walks.update(walk.id, position=dict(onward.position), listed=onward.is_end, tries=0 if is_behind else tries)
             if is_over:
                 tx.walks.update(walk.id, wrong=UNREAD)
-            if onward.is_needed or self._is_behind(onward, walk):
-                tx.letters.bury(name, [Rejection(LISTS, key, f"it cannot be read: {error.message}", "")], walk=walk.id, now=now)
+            if (onward.is_needed or is_behind) and not is_fresh:  # else nobody would try smaller pages again
+                tx.letters.bury(name, [letter], walk=walk.id, now=now)
         if is_over:
-            self._unread = error
+            self._unread = walk.id, error
         elif onward.is_needed:
             raise error
 
@@ -142,24 +145,37 @@ class Postponed:
         return onward.is_end or self._source.place(onward.position) != self._source.place(walk.position)
 
     def _is_answering(self) -> bool:
-        """Whether the source says at least whose key it is, or that it does not say."""
-        call = self._source.identity_call([])
+        """Whether the source says at least whose key it is; where it never does, that it does not."""
+        with self._store.read() as tx:
+            known = tx.walks.source(self._source.name)["identity"]
         try:
-            return call is not None and self._ask(call, "changes") is not None
+            answers = identify(self._source, lambda call: self._ask(call, "changes"))
+            identity, _ = self._source.identity(answers)
         except SyncjobError:
             return False
+        return bool(identity == known)
 
     def tell_of_lists(self) -> None:
         """Raise, once, why a poll's list could not be read, when nothing else is due."""
-        error, self._unread = self._unread, None
-        if error:
-            raise error
+        unread, self._unread = self._unread, None
+        if unread:
+            raise unread[1]
+
+    def finished(self, walk: Walk) -> None:
+        """A poll that is over takes the place of the one before it."""
+        if self._unread and walk.kind == "changes" and walk.id != self._unread[0]:
+            self._unread = None
 
     def tell(self, *, waiting: bool) -> None:
         """Raise the newest error, once: at an outage, or when nothing else is due and something still waits."""
         error, self._error, self._in_a_row = self._error, None, 0
         if error and waiting:
             raise error
+
+
+def _is_fresh(seen: datetime | None, now: datetime) -> bool:
+    """Whether a list was found to be unreadable a short while ago."""
+    return seen is not None and timedelta() <= now - seen < LISTS_WAIT
 
 
 def take_over(new: Walk, old: Walk, tx: Tx, now: datetime) -> None:

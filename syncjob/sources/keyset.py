@@ -19,6 +19,8 @@ from syncjob.core.model import Call, Json
 from syncjob.sources.payload import has_more, stamp
 
 MOST_PASSES, QUIET_PASSES = 20, 6
+FEW = 10
+"""No server gives so few rows where there are more, whatever size of pages it is asked for."""
 SECOND = timedelta(seconds=1)
 
 
@@ -47,7 +49,8 @@ def onward(position: Mapping[str, Json], seen: Seen, met: Collection[str]) -> tu
     last, passing = max(seen.stamps, default=None), position.get("pass", 0)
     beyond = last is not None and not position.get("whole") and _after(last) > (position["after"] or "")
     repeats = not seen.keys or seen.keys[0] == position.get("first")  # by page numbers, what is known already may be read once more
-    ended = seen.more is False or (seen.more is None and (repeats if passing else fresh == 0 and not beyond))
+    nothing_new = fresh == 0 and seen.more is None and len(seen.keys) < FEW
+    ended = seen.more is False or (not seen.promised and not beyond and (repeats if passing else nothing_new))
     if not seen.keys and not ended:
         raise Incomplete("teamwork.tasks: an empty page that claims to have more behind it", hint="the next run goes on from here")
     order = _order(position, seen)

@@ -62,14 +62,14 @@ class Teamwork:
         return DELETED if position.get("then", position)["phase"] == "deleted" else "list of tasks"
 
     def without(self, walk: Walk) -> Without:
-        position, is_page = walk.position, walk.position["phase"] == "list"
+        position = walk.position
         if self.place(position) == DELETED:
             return Without(position, is_end=True)  # a sweep finds what it would have told
         if position["phase"] == "check":
             return Without(self._by_pages(walk, position["then"]))
         if walk.kind == "changes":
             return Without(self._deleted(walk), is_needed=True)
-        return Without(_anew(position) if is_page else position, is_needed=True)
+        return Without(_anew(position) if "size" in position else position, is_needed=True)
 
     def in_smaller_pages(self, walk: Walk) -> Mapping[str, Json] | None:
         fewer = walk.position.get("size", GLIMPSE_SIZE if walk.kind == "sweep" else PAGE_SIZE) // FEWER

@@ -19,6 +19,7 @@ import syncjob.sources.proof
 from syncjob.absorb import _advance, _take_in, take_in
 from syncjob.core.errors import SyncjobError
 from syncjob.core.model import Batch, Page
+from syncjob.core.ports import Without
 from syncjob.cycle import SourcePart
 from syncjob.delivery import DestinationPart
 from syncjob.destinations import airtable
@@ -138,7 +139,7 @@ def page_dropped_before_commit() -> list[Any]:
                     tx.walks.set_source(source.name, absorbed=leaf.observed)
                     tx.mirror.set_meta("observed", str(leaf.observed))
                 if walk and page:
-                    _advance(replace(page, records=(), sighted=()), leaf, walk, syncjob.core.diff.diff({}, (), observed=0), tx)
+                    _advance(replace(page, records=(), sighted=()), leaf, walk, syncjob.core.diff.diff({}, (), observed=0), source, tx)
         finally:
             spool.drop(leaf)
         if page:
@@ -279,6 +280,21 @@ def trash_stays_with_the_conversation() -> list[Any]:
     return [patch.object(Missive, "inherit", lambda *_: None)]
 
 
+def unread_list_counts_as_read() -> list[Any]:
+    """A poll that cannot read its main list ends as if it had."""
+
+    def careless(source: Any) -> Callable[[Any, Any], Without]:
+        without = source.without
+
+        def onward(self: Any, walk: Any) -> Without:
+            found = without(self, walk)
+            return replace(found, is_needed=found.is_needed and walk.kind != "changes")
+
+        return onward
+
+    return [patch.object(each, "without", careless(each)) for each in (Missive, teamwork.Teamwork)]
+
+
 MUTATIONS: dict[str, Patches] = {
     each.__name__.replace("_", " "): each
     for each in (
@@ -286,6 +302,7 @@ MUTATIONS: dict[str, Patches] = {
         page_dropped_before_commit, ties_cut, no_restore, local_clock_as_checkpoint, older_observation_wins, sweep_refetch_off,
         merge_deletes, position_before_delivery, adoption_off, what_is_there_is_not_compared, nothing_for_no_list,
         not_json_is_an_answer, no_overlap, body_not_compared, trash_stays_with_the_conversation,
+        unread_list_counts_as_read,
     )
 }  # fmt: skip
 

@@ -1,12 +1,13 @@
 """Any number of records with one timestamp: all of them, once; and where the API cannot show them, that is said."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from syncjob.core.errors import Transient, Unreliable
-from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS
+from syncjob.core.model import CONVERSATIONS, EMAILS, TASKS, Answer, Call, WalkKind
 from syncjob.core.steps import Rhythm
 from syncjob.sandbox import Fault, Kind, Request, Switches
 from syncjob.sandbox.faults import Rule
@@ -313,5 +314,45 @@ def test_a_list_of_short_pages_that_says_nothing_of_more_does_not_end_where_it_g
         with suppress(Transient):
             bench.cycle("teamwork", wait=0)
     assert bench.walks(TASKS)[-1]["complete"]
+    assert bench.differences_of("task") == []
+    bench.close()
+
+
+@pytest.mark.parametrize("behind", ["empty", "400"])
+@pytest.mark.parametrize("order", ["stable", "shuffled"])
+def test_a_second_that_holds_more_than_a_server_gives_is_read_whole_though_it_says_nothing_of_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: str, order: str
+) -> None:
+    monkeypatch.setattr("syncjob.sandbox.teamwork.paging.MAX_PAGE_SIZE", 100)
+    bench = Bench(tmp_path, tasks=20, switches=Switches(teamwork_meta=False, teamwork_page_past_end=behind, teamwork_tie_order=order))
+    bench.run("teamwork")
+    bench.clock.at += 1000
+    bench.cycle("teamwork")
+    bench.clock.at += 1000
+    bench.sandbox.world.make_ties(TASKS, 150)
+    bench.cycle("teamwork")
+    assert bench.differences_of("task") == []
+    bench.close()
+
+
+@pytest.mark.parametrize("count", [99, 100, 200])
+def test_a_server_that_shows_its_last_page_for_ever_is_read_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr("syncjob.sources.teamwork.PAGE_SIZE", 50)
+    bench = Bench(tmp_path, tasks=3, switches=Switches(teamwork_meta=False))
+    bench.run("teamwork")
+    bench.sandbox.world.make_ties(TASKS, count)
+    ask, asked = bench.parts["teamwork"]._ask, []
+
+    def repeating(call: Call, urgency: WalkKind) -> Answer:
+        asked.append(call)
+        assert len(asked) < 400
+        answer, page = ask(call, urgency), int(dict(call.params).get("page", "1"))
+        while call.name == "list" and page > 1 and not answer.payload["tasks"]:
+            page -= 1
+            answer = ask(replace(call, params=tuple({**dict(call.params), "page": str(page)}.items())), urgency)
+        return answer
+
+    bench.parts["teamwork"]._ask = repeating
+    bench.cycle("teamwork")
     assert bench.differences_of("task") == []
     bench.close()

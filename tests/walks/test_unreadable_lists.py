@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -162,6 +163,72 @@ def test_where_small_pages_fail_as_well_a_walk_goes_on_in_pages_of_the_usual_siz
     assert next(each for each in reversed(bench.sandbox.requests("teamwork")) if "fields[tasks]" in each.params).params["pageSize"] == "500"
     assert bench.walks(TASKS)[-1]["complete"]
     assert bench.differences_of("task") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "at_first", "then"),
+    [
+        ("changes", "^updatedAfter=", r"^updatedAfter=.*pageSize=250\b"),
+        ("sweep", "^includeCompleted", r"^includeCompleted.*pageSize=500\b"),
+    ],
+)
+def test_a_list_that_can_be_read_again_in_small_pages_alone_is_read(bench: Bench, kind: str, at_first: str, then: str) -> None:
+    bench.sandbox.faults.always(r"/tasks\.json", Fault("500 html"), query=at_first)
+    assert all(cycles(bench, "teamwork", 5, sweep=kind == "sweep"))
+    assert letters(bench)
+    bench.sandbox.faults.clear()
+    bench.sandbox.faults.always(r"/tasks\.json", Fault("500 html"), query=then)
+    start = bench.clock.now()
+    cycles(bench, "teamwork", 20)
+    assert any(walk["complete"] and walk["finished_at"] > start for walk in bench.walks(TASKS) if walk["kind"] == kind)
+
+
+def test_one_failure_sends_no_walk_back_to_the_first_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teamwork, "GLIMPSE_SIZE", 10)
+    bench = Bench(tmp_path, tasks=5)
+    bench.sandbox.world.make_ties(TASKS, 60)
+    bench.run("teamwork")
+    bench.sandbox.faults.always(r"/tasks\.json", Fault("500 html"), query="^includeCompleted")
+    assert all(cycles(bench, "teamwork", 4, sweep=True))
+    bench.sandbox.faults.clear()
+    bench.clock.at += 61
+
+    def position() -> Any:
+        return next(walk["position"] for walk in bench.walks(TASKS) if walk["kind"] == "sweep")
+
+    while position().get("page") != 4:
+        assert bench.parts["teamwork"].step() is None
+    before = position()
+    bench.sandbox.faults.at(1, Fault("500 html"))
+    with pytest.raises(Transient):
+        bench.parts["teamwork"].step()
+    assert position() == before
+    bench.close()
+
+
+def test_each_list_has_its_own_three_runs(bench: Bench) -> None:
+    bench.sandbox.faults.always(r"/tasks\.json", Fault("500 html"), query="^updatedAfter=")
+    cycles(bench, "teamwork", 2)
+    bench.sandbox.faults.always(r"/tasks\.json", Fault("500 html"), query="deletedOnly=true")
+    cycles(bench, "teamwork", 1)
+    assert letters(bench) == ["list of tasks"]
+
+
+def test_where_everything_is_refused_no_list_is_put_aside(bench: Bench) -> None:
+    bench.sandbox.faults.always("", Fault("403"))
+    for name in STREAMS:
+        assert all(cycles(bench, name, 7))
+    assert letters(bench) == []
+
+
+def test_where_whose_key_it_is_is_never_told_a_list_is_put_aside_all_the_same(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tasks=20)
+    bench.sandbox.faults.always(r"/me\.json", Fault("403"))
+    bench.run("teamwork")
+    bench.sandbox.faults.always("", Fault("403"), query="deletedOnly=true")
+    cycles(bench, "teamwork", 4)
+    assert letters(bench) == ["list of deleted tasks"]
+    bench.close()
 
 
 def test_too_many_requests_say_nothing_of_a_page(bench: Bench) -> None:
