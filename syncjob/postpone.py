@@ -16,7 +16,7 @@ OUTAGE = 3
 LIST = "list"
 LISTS_WAIT = timedelta(minutes=15)
 """How long a walk is led past a list that cannot be read, without asking for it."""
-UNREAD = "its list could not be read to the end, and what follows there waits"
+UNREAD = "its list could not be read to the end, and what follows there waits; why: `python -m syncjob dead list`"
 WAITING = "some of its questions failed and wait; the next walk asks them again"
 
 

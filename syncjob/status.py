@@ -146,7 +146,7 @@ def show(found: Mapping[str, Any], report: Report) -> None:
             eta = f", about {duration(walk['eta_seconds'])} left" if walk["eta_seconds"] is not None else ""
             report.line(f"  {walk['kind']} walk under way: {number(walk['fetched'])}{of} records, {number(walk['requests'])} requests{eta}")
         if known["dead"]:
-            report.line(f"  not read: {number(known['dead'])} records or lists; which: `python -m syncjob dead list`")
+            report.line(f"  {number(known['dead'])} could not be read: `python -m syncjob dead list`")
     for path in found["aside"]:
         report.line(f"an answer that could not be taken in is kept: {path}")
     for name, known in found["destinations"].items():

@@ -83,19 +83,19 @@ def _sort_out(
         row = rows.get(message.id)
         if message.id in outside:
             records.append(Record(EMAILS, message.id, None, message.version(), parent=conversation))
-        elif _must_read(message, row, conversation, seen, reread=reread) or (row and row.deleted_at and is_live):
+        elif _must_read(message, row, conversation, seen, reread=reread, is_live=is_live):
             wants.append(body(message.id, conversation, walk.id if walk else None, relisted=about.get("relisted", False)))
         else:
             sighted.append((EMAILS, message.id))
     return records, sighted, wants
 
 
-def _must_read(message: Message, row: Row | None, conversation: str, seen: set[str], *, reread: bool) -> bool:
+def _must_read(message: Message, row: Row | None, conversation: str, seen: set[str], *, reread: bool, is_live: bool) -> bool:
     """Whether a listed message has to be read. One that is known elsewhere was merged: only its own answer says which
     of the two it belongs to, since the list of a conversation that was merged away shows the other's messages."""
     if row is None or row.data is None or row.version != message.version() or row.parent != conversation:
         return True
-    if row.deleted_at and row.deleted_why not in INHERITED:
+    if row.deleted_at and (is_live or row.deleted_why not in INHERITED):
         return True
     return reread and message.id not in seen
 
